@@ -1,0 +1,86 @@
+#include "base/instant.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+void wall_print(char out[WALL_TEXT_SIZE], struct wall t)
+{
+	time_t s = (time_t)t.s;
+	struct tm tm;
+	if (t.s == 0)
+		(void)snprintf(out, WALL_TEXT_SIZE, "-");
+	else if (t.s < 0 || t.s > INT64_C(253402300799) || gmtime_r(&s, &tm) == NULL ||
+	         strftime(out, WALL_TEXT_SIZE, "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
+		(void)snprintf(out, WALL_TEXT_SIZE, "%lld", (long long)t.s);
+}
+
+static const struct {
+	const char *name;
+	int64_t ms;
+} units[] = { { "d", 86400000 }, { "h", 3600000 }, { "m", 60000 }, { "s", 1000 }, { "ms", 1 } };
+
+void duration_print(char out[DURATION_TEXT_SIZE], int64_t seconds)
+{
+	char *p = out;
+	size_t left = DURATION_TEXT_SIZE;
+	if (seconds < 0) {
+		*p++ = '-';
+		left--;
+		seconds = -seconds;
+	}
+	int64_t h = seconds / 3600, m = seconds / 60 % 60, s = seconds % 60;
+	int n = 0;
+	if (h > 0 && m == 0 && s == 0)
+		n = snprintf(p, left, "%lldh", (long long)h);
+	else if (h > 0 && s == 0)
+		n = snprintf(p, left, "%lldh%lldm", (long long)h, (long long)m);
+	else if (h > 0)
+		n = snprintf(p, left, "%lldh%lldm%llds", (long long)h, (long long)m, (long long)s);
+	else if (m > 0 && s == 0)
+		n = snprintf(p, left, "%lldm", (long long)m);
+	else if (m > 0)
+		n = snprintf(p, left, "%lldm%llds", (long long)m, (long long)s);
+	else
+		n = snprintf(p, left, "%llds", (long long)s);
+	(void)n;
+}
+
+enum ec duration_parse(struct slice text, int64_t *out_ms)
+{
+	const int64_t max = INT64_C(100) * 366 * 86400000;
+	if (slice_eq(text, SLICE_LIT("0"))) {
+		*out_ms = 0;
+		return EC_OK;
+	}
+	if (text.len == 0)
+		return EC_SYNTAX;
+	int64_t total = 0;
+	int last_unit = -1;
+	while (text.len > 0) {
+		size_t digits = 0;
+		while (digits < text.len && text.p[digits] >= '0' && text.p[digits] <= '9')
+			digits++;
+		uint64_t n = 0;
+		enum ec ec = parse_u64(slice_first(text, digits), (uint64_t)max, &n);
+		if (ec != EC_OK)
+			return ec;
+		text = slice_from(text, digits);
+		size_t letters = 0;
+		while (letters < text.len && text.p[letters] >= 'a' && text.p[letters] <= 'z')
+			letters++;
+		int unit = -1;
+		for (int i = 0; i < (int)(sizeof units / sizeof units[0]); i++)
+			if (slice_eq(slice_first(text, letters), slice_str(units[i].name)))
+				unit = i;
+		if (unit <= last_unit)
+			return EC_SYNTAX;
+		last_unit = unit;
+		text = slice_from(text, letters);
+		if ((int64_t)n > (max - total) / units[unit].ms)
+			return EC_RANGE;
+		total += (int64_t)n * units[unit].ms;
+	}
+	*out_ms = total;
+	return EC_OK;
+}

@@ -1,0 +1,76 @@
+/* Owns:  the line protocol of every socket between our processes and with the
+ *        operator: newline-ended lines on a unix stream socket, under libuv.
+ * Never: knows what a line means; never lets a peer make it hold more than the
+ *        longest line and `WIRE_QUEUE_MAX` of unread answers.
+ * Spec:  –
+ * Start at: wire_listen, wire_connect. */
+#ifndef BASE_WIRE_UV_H
+#define BASE_WIRE_UV_H
+
+#include <jansson.h>
+#include <sys/types.h>
+#include <uv.h>
+
+#include "base/ec.h"
+#include "base/slice.h"
+
+enum { WIRE_LINE_MAX = 4 << 20, WIRE_QUEUE_MAX = 16 << 20 };
+
+struct wire;
+struct wire_listener;
+
+/* on_line gets each line without its end, NUL-ended for convenience, writable,
+ * borrowed for the call. A NUL inside a line closes the wire.
+ * on_close is called exactly once, after which the wire is gone; `why` says
+ * what ended it and is borrowed. Inside either, wire_send and wire_close are
+ * allowed. */
+struct wire_events {
+	void (*on_line)(void *arg, struct wire *w, char *line, size_t len);
+	void (*on_close)(void *arg, struct wire *w, const char *why);
+};
+
+/* wire_listen makes a unix socket at `path` with `mode`, replacing a stale one
+ * that nobody listens on; EC_EXISTS if somebody does. Each connection becomes
+ * a wire with `events`; `on_open` (may be NULL) gives it its `arg`, which else
+ * is `arg` itself. `line_max` bounds a line in bytes. */
+enum ec wire_listen(uv_loop_t *loop, const char *path, mode_t mode, size_t line_max, struct wire_events events,
+                    void *(*on_open)(void *arg, struct wire *w), void *arg, struct wire_listener **out,
+                    struct why *why) MUST_CHECK;
+/* wire_listener_close stops accepting and removes the socket file. Accepted
+ * wires live on. NULL is accepted. */
+void wire_listener_close(struct wire_listener *l);
+
+/* wire_connect connects to the socket at `path` and returns a wire at once;
+ * lines may be sent before it is connected. A failure to connect is reported
+ * through on_close. */
+enum ec wire_connect(uv_loop_t *loop, const char *path, struct wire_events events, void *arg,
+                     struct wire **out) MUST_CHECK;
+
+/* wire_adopt makes a wire of an open stream socket; it takes `fd`. */
+enum ec wire_adopt(uv_loop_t *loop, int fd, struct wire_events events, void *arg, struct wire **out) MUST_CHECK;
+
+/* wire_send queues one line and its newline; `line` holds none. When the peer
+ * does not read, and WIRE_QUEUE_MAX is reached, the wire closes. */
+void wire_send(struct wire *w, struct slice line);
+/* wire_send_text is wire_send for text that may hold several lines. */
+void wire_send_text(struct wire *w, struct slice text);
+/* wire_send_json prints `value` on one line; it takes the reference. */
+void wire_send_json(struct wire *w, json_t *value);
+
+/* wire_close ends the wire once what is queued has been written (at the most
+ * two seconds later). Idempotent; NULL is accepted. */
+void wire_close(struct wire *w);
+void wire_set_arg(struct wire *w, void *arg);
+
+/* wire_secrets makes jansson wipe every block it frees in this process; called
+ * once at start by a program whose lines carry private keys. */
+void wire_secrets(void);
+
+/* wire_ask is for commands: connect, send one line, read until the peer closes
+ * or, with `one_line`, until one line has come. Blocks for at most
+ * `timeout_ms`. Appends the answer to `*out`. Returns EC_NOT_FOUND when nobody
+ * listens, EC_PERMISSION, EC_TIMEOUT, EC_CLOSED, EC_IO. */
+enum ec wire_ask(const char *path, struct slice line, bool one_line, int timeout_ms, struct bytes *out,
+                 struct why *why) MUST_CHECK;
+
+#endif

@@ -1,0 +1,16 @@
+# The libraries from Debian, by pkg-config, as imported targets.
+find_package(PkgConfig REQUIRED)
+pkg_check_modules(LIBUV REQUIRED IMPORTED_TARGET libuv)
+pkg_check_modules(CARES REQUIRED IMPORTED_TARGET libcares)
+pkg_check_modules(YAML REQUIRED IMPORTED_TARGET yaml-0.1)
+pkg_check_modules(SQLITE REQUIRED IMPORTED_TARGET sqlite3)
+pkg_check_modules(JANSSON REQUIRED IMPORTED_TARGET jansson)
+pkg_check_modules(MICROHTTPD REQUIRED IMPORTED_TARGET libmicrohttpd)
+pkg_check_modules(SECCOMP REQUIRED IMPORTED_TARGET libseccomp)
+pkg_check_modules(UNBOUND REQUIRED IMPORTED_TARGET libunbound)
+# Debian's ldns ships no pkg-config file that can be relied on.
+find_library(LDNS_LIBRARY ldns REQUIRED)
+find_path(LDNS_INCLUDE ldns/ldns.h REQUIRED)
+add_library(ldns INTERFACE)
+target_include_directories(ldns SYSTEM INTERFACE "${LDNS_INCLUDE}")
+target_link_libraries(ldns INTERFACE "${LDNS_LIBRARY}")
