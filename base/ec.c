@@ -62,15 +62,18 @@ void why_prefix(struct why *why, const char *format, ...)
 {
 	if (why == NULL)
 		return;
-	char head[WHY_SIZE], text[WHY_SIZE];
+	char head[WHY_SIZE];
 	va_list ap;
 	va_start(ap, format);
-	(void)vsnprintf(head, sizeof head, format, ap);
+	(void)vsnprintf(head, sizeof head - 3, format, ap);
 	va_end(ap);
-	memcpy(text, why->text, sizeof text);
 	size_t len = strlen(head);
-	if (len > WHY_SIZE - 3)
-		len = WHY_SIZE - 3;
+	memcpy(head + len, ": ", 3);
+	len += 2;
+	size_t rest = strlen(why->text);
+	if (rest > WHY_SIZE - 1 - len)
+		rest = WHY_SIZE - 1 - len;
+	memmove(why->text + len, why->text, rest);
 	memcpy(why->text, head, len);
-	(void)snprintf(why->text + len, sizeof why->text - len, ": %s", text);
+	why->text[len + rest] = '\0';
 }

@@ -74,7 +74,7 @@ uint8_t reader_u8(struct reader *r)
 uint16_t reader_u16be(struct reader *r)
 {
 	struct slice s = reader_bytes(r, 2);
-	return s.len == 2 ? (uint16_t)(s.p[0] << 8 | s.p[1]) : 0;
+	return s.len == 2 ? (uint16_t)((unsigned)s.p[0] << 8 | s.p[1]) : 0;
 }
 
 uint32_t reader_u32be(struct reader *r)
@@ -144,9 +144,15 @@ enum ec bytes_reserve(struct bytes *b, size_t len, uint8_t **out)
 		size_t cap = b->cap == 0 ? 256 : b->cap;
 		while (cap < b->end + len)
 			cap *= 2;
-		uint8_t *p = realloc(b->p, cap);
+		/* realloc would leave an unwiped copy of a secret behind. */
+		uint8_t *p = b->secret ? malloc(cap) : realloc(b->p, cap);
 		if (p == NULL)
 			return EC_NO_MEMORY;
+		if (b->secret && b->p != NULL) {
+			memcpy(p, b->p, b->end);
+			wipe(b->p, b->cap);
+			free(b->p);
+		}
 		b->p = p;
 		b->cap = cap;
 	}
@@ -176,6 +182,8 @@ enum ec bytes_append(struct bytes *b, struct slice s)
 void bytes_consume(struct bytes *b, size_t len)
 {
 	assert(len <= bytes_len(b));
+	if (b->secret)
+		wipe(b->p + b->start, len);
 	b->start += len;
 	if (b->start == b->end)
 		b->start = b->end = 0;
@@ -193,8 +201,10 @@ size_t bytes_len(const struct bytes *b)
 
 void bytes_fini(struct bytes *b)
 {
+	if (b->secret && b->p != NULL)
+		wipe(b->p, b->cap);
 	free(b->p);
-	*b = (struct bytes){ 0 };
+	*b = (struct bytes){ .secret = b->secret };
 }
 
 void wipe(void *p, size_t len)

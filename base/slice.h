@@ -58,12 +58,14 @@ void writer_format(struct writer *w, const char *format, ...) __attribute__((for
 struct slice writer_slice(const struct writer *w);
 
 /* struct bytes is a growable queue: append at the end, consume at the front.
- * Zero-initialised is empty; bytes_fini frees and leaves it empty. */
+ * Zero-initialised is empty; bytes_fini frees and leaves it empty. With `secret`
+ * set, memory is wiped before it is given up. */
 struct bytes {
 	uint8_t *p;
 	size_t start;
 	size_t end;
 	size_t cap;
+	bool secret;
 };
 
 /* bytes_append copies `s` to the end. Returns EC_NO_MEMORY, with nothing

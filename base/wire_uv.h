@@ -66,11 +66,4 @@ void wire_set_arg(struct wire *w, void *arg);
  * once at start by a program whose lines carry private keys. */
 void wire_secrets(void);
 
-/* wire_ask is for commands: connect, send one line, read until the peer closes
- * or, with `one_line`, until one line has come. Blocks for at most
- * `timeout_ms`. Appends the answer to `*out`. Returns EC_NOT_FOUND when nobody
- * listens, EC_PERMISSION, EC_TIMEOUT, EC_CLOSED, EC_IO. */
-enum ec wire_ask(const char *path, struct slice line, bool one_line, int timeout_ms, struct bytes *out,
-                 struct why *why) MUST_CHECK;
-
 #endif

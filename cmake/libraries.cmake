@@ -7,10 +7,10 @@ pkg_check_modules(SQLITE REQUIRED IMPORTED_TARGET sqlite3)
 pkg_check_modules(JANSSON REQUIRED IMPORTED_TARGET jansson)
 pkg_check_modules(MICROHTTPD REQUIRED IMPORTED_TARGET libmicrohttpd)
 pkg_check_modules(SECCOMP REQUIRED IMPORTED_TARGET libseccomp)
-pkg_check_modules(UNBOUND REQUIRED IMPORTED_TARGET libunbound)
-# Debian's ldns ships no pkg-config file that can be relied on.
-find_library(LDNS_LIBRARY ldns REQUIRED)
-find_path(LDNS_INCLUDE ldns/ldns.h REQUIRED)
-add_library(ldns INTERFACE)
-target_include_directories(ldns SYSTEM INTERFACE "${LDNS_INCLUDE}")
-target_link_libraries(ldns INTERFACE "${LDNS_LIBRARY}")
+# libunbound's and ldns's pkg-config files want the -dev packages of what they
+# use privately; the shared libraries alone are enough.
+foreach(lib unbound ldns)
+    find_library(${lib}_LIBRARY ${lib} REQUIRED)
+    add_library(${lib} INTERFACE)
+    target_link_libraries(${lib} INTERFACE "${${lib}_LIBRARY}")
+endforeach()
