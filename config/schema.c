@@ -1,0 +1,277 @@
+#include "config/schema.h"
+
+#include <assert.h>
+#include <string.h>
+
+#define SECOND INT64_C(1000)
+#define MINUTE (60 * SECOND)
+#define HOUR (60 * MINUTE)
+#define DAY (24 * HOUR)
+#define YEAR (366 * DAY)
+#define KIB INT64_C(1024)
+#define MIB (1024 * KIB)
+#define GIB (1024 * MIB)
+
+static const char *const words_log_format[] = { "logfmt", "json", NULL };
+static const char *const words_log_level[] = { "debug", "info", "notice", "warning", "error", NULL };
+static const char *const words_algorithm[] = { "ecdsa-p256", "rsa-3072", NULL };
+static const char *const words_issuer[] = { "self-signed", "files", NULL };
+static const char *const words_client_info[] = { "none", "xclient", "proxy-v2", NULL };
+static const char *const words_bare_newline[] = { "reject", "normalize", NULL };
+static const char *const words_publisher[] = { "rfc2136", NULL };
+static const char *const words_tsig[] = { "hmac-sha256", "hmac-sha512", NULL };
+static const char *const words_wait[] = { "two-ttl", "signatures", NULL };
+
+#define AT(member) .offset = offsetof(struct config, member)
+#define AT_IDENTITY(member) .scope = SCHEMA_IN_IDENTITY, .offset = offsetof(struct config_identity, member)
+#define AT_FILES(member) .scope = SCHEMA_IN_FILES, .offset = offsetof(struct config_files, member)
+
+/* clang-format off */
+const struct schema_row schema_rows[] = {
+	{ "state_dir", SCHEMA_PATH, AT(state_dir), .fallback = "/var/lib/danegate", .needs_restart = true,
+	  .doc = "Directory for what must survive a restart; private keys are kept in its keys directory, mode 0700." },
+	{ "user", SCHEMA_TEXT, AT(user), .fallback = "", .empty = true, .needs_restart = true,
+	  .doc = "User to become once sockets are open. Empty means: stay." },
+
+	{ "log", SCHEMA_SECTION, .doc = "What is logged, on standard error." },
+	{ "log.format", SCHEMA_WORD, AT(log.format), .fallback = "logfmt", .words = words_log_format,
+	  .doc = "Form of a log line." },
+	{ "log.level", SCHEMA_WORD, AT(log.level), .fallback = "info", .words = words_log_level,
+	  .doc = "The least important events that are logged." },
+
+	{ "dns", SCHEMA_SECTION, .doc = "DNSSEC-validated look-ups, made in our own process." },
+	{ "dns.trust_anchor", SCHEMA_PATH, AT(dns.trust_anchor), .fallback = "/usr/share/dns/root.key",
+	  .doc = "File with the trust anchor of the root zone." },
+	{ "dns.root_hints", SCHEMA_PATH, AT(dns.root_hints), .fallback = "", .empty = true,
+	  .doc = "File with the addresses of the root servers. Empty means those built into libunbound." },
+	{ "dns.resolver", SCHEMA_ADDRESSES, AT(dns.resolver), .fallback = "", .max = 16, .port = 53,
+	  .doc = "Resolvers to forward questions to; their answers are still validated here. Empty means: iterate from the root." },
+	{ "dns.timeout", SCHEMA_DURATION, AT(dns.timeout_ms), .fallback = "5s", .min = 100, .max = 5 * MINUTE, .step = 1,
+	  .doc = "Longest wait for one look-up." },
+	{ "dns.keep_test_tld", SCHEMA_BOOL, AT(dns.keep_test_tld), .fallback = "false",
+	  .doc = "Look names under test. up in DNS instead of denying them (RFC 6761). For labs." },
+
+	{ "proxy", SCHEMA_SECTION, .doc = "danegate itself." },
+	{ "proxy.hostname", SCHEMA_HOST, AT(proxy.hostname), .needed_by = SCHEMA_NEEDED_DANEGATE,
+	  .doc = "Name used in the greeting, the EHLO reply and Received:." },
+	{ "proxy.listen", SCHEMA_ADDRESSES, AT(proxy.listen), .fallback = "0.0.0.0:25 [::]:25", .min = 1, .max = 64,
+	  .needs_restart = true, .doc = "Addresses to listen on." },
+	{ "proxy.workers", SCHEMA_COUNT, AT(proxy.workers), .fallback = "0", .max = 256, .needs_restart = true,
+	  .doc = "Number of worker processes; 0 means one per core." },
+	{ "proxy.control_socket", SCHEMA_SOCKET, AT(proxy.control_socket), .fallback = "/run/danegate/control.sock",
+	  .needs_restart = true, .doc = "Unix socket on which tlsa-sync asks for keys and swaps." },
+	{ "proxy.stats_socket", SCHEMA_SOCKET, AT(proxy.stats_socket), .fallback = "/run/danegate/stats.sock",
+	  .needs_restart = true, .doc = "Unix socket that answers \"help\", \"show info\" and so on." },
+	{ "proxy.http", SCHEMA_ADDRESS, AT(proxy.http), .fallback = "", .empty = true, .needs_restart = true,
+	  .doc = "Address of the HTTP server for metrics. Empty means none." },
+	{ "proxy.drain_timeout", SCHEMA_DURATION, AT(proxy.drain_timeout_ms), .fallback = "30s", .max = HOUR, .step = 1,
+	  .doc = "How long running transactions may take to finish once the program is told to stop." },
+
+	{ "identities", SCHEMA_MAPPINGS, AT(identities), .min = 1, .max = 100000, .needed_by = SCHEMA_NEEDED_DANEGATE,
+	  .doc = "The MX host names that are served, each with its own keys. The first one is the default identity: it "
+		 "answers when a client names no host or an unknown one." },
+	{ "identities.name", SCHEMA_HOST, AT_IDENTITY(name), .needed_by = SCHEMA_NEEDED_DANEGATE,
+	  .mark_offset = offsetof(struct config_identity, mark),
+	  .doc = "MX host name; the TLSA records are at _25._tcp.name." },
+	{ "identities.algorithms", SCHEMA_SET, AT_IDENTITY(algorithms), .fallback = "ecdsa-p256",
+	  .words = words_algorithm, .min = 1, .doc = "Kinds of key; one of each kind is made and published." },
+	{ "identities.issuer", SCHEMA_WORD, AT_IDENTITY(issuer), .fallback = "self-signed", .words = words_issuer,
+	  .doc = "Where certificates come from. With files, both key and chain are made elsewhere." },
+	{ "identities.files", SCHEMA_MAPPINGS, AT_IDENTITY(files), .max = CONFIG_NUM_ALGORITHMS,
+	  .doc = "For issuer files: a chain and a key for each algorithm." },
+	{ "identities.files.chain", SCHEMA_PATH, AT_FILES(chain), .needed_by = SCHEMA_NEEDED_DANEGATE,
+	  .mark_offset = offsetof(struct config_files, chain_mark),
+	  .doc = "PEM file with the certificate and those above it." },
+	{ "identities.files.key", SCHEMA_PATH, AT_FILES(key), .needed_by = SCHEMA_NEEDED_DANEGATE,
+	  .mark_offset = offsetof(struct config_files, key_mark),
+	  .doc = "PEM file with the private key, readable by its owner only." },
+	{ "identities.certificate_life", SCHEMA_DURATION, AT_IDENTITY(certificate_life_ms), .fallback = "90d",
+	  .min = HOUR, .max = 10 * YEAR, .step = SECOND,
+	  .doc = "Life of a self-signed certificate. It is signed anew, with the same key, when a third is left." },
+
+	{ "backend", SCHEMA_SECTION, .doc = "The mail system behind the edge." },
+	{ "backend.address", SCHEMA_NEXT_HOP, AT(backend.address), .needed_by = SCHEMA_NEEDED_DANEGATE,
+	  .doc = "Where it listens for SMTP." },
+	{ "backend.client_info", SCHEMA_WORD, AT(backend.client_info), .fallback = "none", .words = words_client_info,
+	  .doc = "How the backend learns the real client's address: the XCLIENT command or a PROXY protocol header." },
+	{ "backend.connect_timeout", SCHEMA_DURATION, AT(backend.connect_timeout_ms), .fallback = "10s", .min = 100,
+	  .max = 10 * MINUTE, .step = 1, .doc = "Longest wait for a connection." },
+	{ "backend.reply_timeout", SCHEMA_DURATION, AT(backend.reply_timeout_ms), .fallback = "60s", .min = 100,
+	  .max = HOUR, .step = 1, .doc = "Longest wait for any reply but the one to the end of the message." },
+	{ "backend.data_timeout", SCHEMA_DURATION, AT(backend.data_timeout_ms), .fallback = "600s", .min = 100,
+	  .max = HOUR, .step = 1,
+	  .doc = "Longest wait for the reply to the end of the message (RFC 5321 4.5.3.2.6 asks for 10 minutes)." },
+	{ "backend.idle_timeout", SCHEMA_DURATION, AT(backend.idle_timeout_ms), .fallback = "60s", .max = HOUR, .step = 1,
+	  .doc = "How long an unused connection is kept for the next message; 0 means not at all." },
+
+	{ "smtp", SCHEMA_SECTION, .doc = "The dialogue with clients." },
+	{ "smtp.bare_newline", SCHEMA_WORD, AT(smtp.bare_newline), .fallback = "reject", .words = words_bare_newline,
+	  .doc = "What happens to a CR or LF alone in a message: it is refused, or made a whole line end. It never passes." },
+	{ "smtp.max_message_size", SCHEMA_SIZE, AT(smtp.max_message_size), .fallback = "50M", .min = KIB, .max = 16 * GIB,
+	  .doc = "Largest message; announced by SIZE (RFC 1870)." },
+	{ "smtp.max_recipients", SCHEMA_COUNT, AT(smtp.max_recipients), .fallback = "1000", .min = 1, .max = 100000,
+	  .doc = "Recipients of one message (RFC 5321 4.5.3.1.8 asks for at least 100)." },
+	{ "smtp.max_commands", SCHEMA_COUNT, AT(smtp.max_commands), .fallback = "1000", .min = 10, .max = 1000000,
+	  .doc = "Commands in a session without a delivered message." },
+	{ "smtp.max_errors", SCHEMA_COUNT, AT(smtp.max_errors), .fallback = "20", .min = 1, .max = 100000,
+	  .doc = "Refused commands in a session." },
+	{ "smtp.max_transactions", SCHEMA_COUNT, AT(smtp.max_transactions), .fallback = "100", .min = 1, .max = 1000000,
+	  .doc = "Messages in a session." },
+	{ "smtp.greeting_delay", SCHEMA_DURATION, AT(smtp.greeting_delay_ms), .fallback = "0", .max = MINUTE, .step = 1,
+	  .doc = "Wait before the greeting; a client that talks first is refused." },
+	{ "smtp.command_timeout", SCHEMA_DURATION, AT(smtp.command_timeout_ms), .fallback = "300s", .min = 100,
+	  .max = HOUR, .step = 1, .doc = "Longest wait for a command (RFC 5321 4.5.3.2.7 asks for 5 minutes)." },
+	{ "smtp.data_timeout", SCHEMA_DURATION, AT(smtp.data_timeout_ms), .fallback = "300s", .min = 100, .max = HOUR,
+	  .step = 1, .doc = "Longest wait between two pieces of a message." },
+	{ "smtp.tls_timeout", SCHEMA_DURATION, AT(smtp.tls_timeout_ms), .fallback = "30s", .min = 100,
+	  .max = 10 * MINUTE, .step = 1, .doc = "Longest TLS handshake." },
+	{ "smtp.session_timeout", SCHEMA_DURATION, AT(smtp.session_timeout_ms), .fallback = "3600s", .min = SECOND,
+	  .max = DAY, .step = 1, .doc = "Longest session." },
+
+	{ "limits", SCHEMA_SECTION, .doc = "Bounds on what clients may take. They never withhold STARTTLS (RFC 7672 9.2)." },
+	{ "limits.sessions", SCHEMA_COUNT, AT(limits.sessions), .fallback = "10000", .min = 1, .max = 1000000,
+	  .doc = "Sessions at once in one worker." },
+	{ "limits.sessions_per_address", SCHEMA_COUNT, AT(limits.sessions_per_address), .fallback = "100", .min = 1,
+	  .max = 1000000, .doc = "Sessions at once from one address." },
+	{ "limits.sessions_per_prefix", SCHEMA_COUNT, AT(limits.sessions_per_prefix), .fallback = "1000", .min = 1,
+	  .max = 1000000, .doc = "Sessions at once from one IPv4 /24 or IPv6 /64." },
+	{ "limits.queue_bytes", SCHEMA_SIZE, AT(limits.queue_bytes), .fallback = "64K", .min = 4 * KIB, .max = 64 * MIB,
+	  .doc = "Bytes held for a side that does not read before the other side is no longer read from." },
+
+	{ "tlsa_sync", SCHEMA_SECTION, .doc = "tlsa-sync, which rolls the keys in DNS." },
+	{ "tlsa_sync.journal", SCHEMA_PATH, AT(tlsa_sync.journal), .fallback = "/var/lib/tlsa-sync/journal.db",
+	  .needs_restart = true, .doc = "Database of facts and history." },
+	{ "tlsa_sync.control_socket", SCHEMA_SOCKET, AT(tlsa_sync.control_socket),
+	  .fallback = "/run/tlsa-sync/control.sock", .needs_restart = true,
+	  .doc = "Unix socket through which the commands reach the daemon." },
+	{ "tlsa_sync.stats_socket", SCHEMA_SOCKET, AT(tlsa_sync.stats_socket), .fallback = "/run/tlsa-sync/stats.sock",
+	  .needs_restart = true, .doc = "Unix socket that answers \"help\", \"show rollover\" and so on." },
+	{ "tlsa_sync.instances", SCHEMA_SOCKETS, AT(tlsa_sync.instances), .fallback = "/run/danegate/control.sock",
+	  .min = 1, .max = 64, .doc = "Control sockets of every danegate that serves the identities." },
+	{ "tlsa_sync.publisher", SCHEMA_WORD, AT(tlsa_sync.publisher), .fallback = "rfc2136", .words = words_publisher,
+	  .doc = "How DNS is changed." },
+	{ "tlsa_sync.rfc2136", SCHEMA_SECTION, .doc = "Dynamic updates (RFC 2136) signed with TSIG (RFC 8945)." },
+	{ "tlsa_sync.rfc2136.server", SCHEMA_ADDRESS, AT(tlsa_sync.rfc2136.server), .fallback = "", .empty = true,
+	  .port = 53, .doc = "Where updates are sent. Empty means the primary that the zone's SOA names." },
+	{ "tlsa_sync.rfc2136.tsig_name", SCHEMA_NAME, AT(tlsa_sync.rfc2136.tsig_name),
+	  .needed_by = SCHEMA_NEEDED_TLSA_SYNC, .doc = "Name of the TSIG key." },
+	{ "tlsa_sync.rfc2136.tsig_algorithm", SCHEMA_WORD, AT(tlsa_sync.rfc2136.tsig_algorithm),
+	  .fallback = "hmac-sha256", .words = words_tsig, .doc = "Its algorithm." },
+	{ "tlsa_sync.rfc2136.tsig_key_file", SCHEMA_PATH, AT(tlsa_sync.rfc2136.tsig_key_file),
+	  .needed_by = SCHEMA_NEEDED_TLSA_SYNC,
+	  .doc = "File with its secret in base64, readable by its owner only." },
+	{ "tlsa_sync.ttl", SCHEMA_DURATION, AT(tlsa_sync.ttl_ms), .fallback = "1h", .min = SECOND, .max = 7 * DAY,
+	  .step = SECOND, .doc = "TTL of the TLSA records." },
+	{ "tlsa_sync.wait", SCHEMA_WORD, AT(tlsa_sync.wait), .fallback = "two-ttl", .words = words_wait,
+	  .doc = "When caches are trusted to have the new set: two TTLs after every server had it (RFC 7671 8.1), or also "
+		 "not before the last signature over the old set has expired." },
+	{ "tlsa_sync.floor", SCHEMA_DURATION, AT(tlsa_sync.floor_ms), .fallback = "0s", .max = YEAR, .step = SECOND,
+	  .doc = "Least age of a published digest before its key is used, whatever else is known." },
+	{ "tlsa_sync.confirmations", SCHEMA_COUNT, AT(tlsa_sync.confirmations), .fallback = "3", .min = 1, .max = 100,
+	  .doc = "How many times in a row each server must give the wanted answer." },
+	{ "tlsa_sync.poll", SCHEMA_DURATION, AT(tlsa_sync.poll_ms), .fallback = "5s", .min = 100, .max = HOUR, .step = 1,
+	  .doc = "Time between two looks while a change is under way." },
+	{ "tlsa_sync.watch", SCHEMA_DURATION, AT(tlsa_sync.watch_ms), .fallback = "5m", .min = SECOND, .max = DAY,
+	  .step = 1, .doc = "Time between two looks when nothing is under way." },
+	{ "tlsa_sync.cache_margin", SCHEMA_DURATION, AT(tlsa_sync.cache_margin_ms), .fallback = "0s", .max = DAY,
+	  .step = SECOND, .doc = "Added to every wait, for senders that cache longer than the TTL." },
+	{ "tlsa_sync.hold", SCHEMA_DURATION, AT(tlsa_sync.hold_ms), .fallback = "1h", .max = YEAR, .step = SECOND,
+	  .doc = "How long the old key stays published after a swap, so that it can be undone at once." },
+	{ "tlsa_sync.rotate_every", SCHEMA_DURATION, AT(tlsa_sync.rotate_every_ms), .fallback = "90d", .max = 10 * YEAR,
+	  .step = SECOND, .doc = "Time from one roll to the next; 0 means only when asked." },
+	{ "tlsa_sync.own_rrset", SCHEMA_BOOL, AT(tlsa_sync.own_rrset), .fallback = "false",
+	  .doc = "Also delete TLSA records that we did not make. Otherwise they are reported." },
+	{ "tlsa_sync.probe", SCHEMA_SECTION, .doc = "Looking at the served key from outside, by SMTP and STARTTLS." },
+	{ "tlsa_sync.probe.port", SCHEMA_COUNT, AT(tlsa_sync.probe.port), .fallback = "25", .min = 1, .max = 65535,
+	  .doc = "Port to connect to." },
+	{ "tlsa_sync.probe.addresses", SCHEMA_ADDRESSES, AT(tlsa_sync.probe.addresses), .fallback = "", .max = 64,
+	  .port = 25, .doc = "Addresses to connect to. Empty means every A and AAAA record of the identity. One without a port "
+			     "uses tlsa_sync.probe.port." },
+	{ "tlsa_sync.probe.timeout", SCHEMA_DURATION, AT(tlsa_sync.probe.timeout_ms), .fallback = "10s", .min = 100,
+	  .max = 5 * MINUTE, .step = 1, .doc = "Longest probe." },
+};
+/* clang-format on */
+
+const size_t schema_num_rows = sizeof schema_rows / sizeof schema_rows[0];
+static_assert(sizeof schema_rows / sizeof schema_rows[0] <= CONFIG_MARKS, "struct config has a mark for each row");
+static_assert(sizeof(enum config_log_format) == sizeof(unsigned), "SCHEMA_WORD stores enumerations as unsigned");
+
+const struct schema_row *schema_find(struct slice key)
+{
+	for (size_t i = 0; i < schema_num_rows; i++)
+		if (slice_eq(slice_str(schema_rows[i].key), key))
+			return &schema_rows[i];
+	return NULL;
+}
+
+const char *schema_leaf(const struct schema_row *row)
+{
+	const char *dot = strrchr(row->key, '.');
+	return dot == NULL ? row->key : dot + 1;
+}
+
+bool schema_parent_is(const struct schema_row *row, const char *prefix)
+{
+	const char *leaf = schema_leaf(row);
+	size_t len = leaf == row->key ? 0 : (size_t)(leaf - row->key) - 1;
+	return strlen(prefix) == len && memcmp(prefix, row->key, len) == 0;
+}
+
+enum { NEAREST_MAX = 40 };
+
+/* Number of letters to insert, delete, change or swap (Damerau-Levenshtein). */
+static size_t distance(struct slice a, struct slice b)
+{
+	size_t rows[3][NEAREST_MAX + 1];
+	for (size_t j = 0; j <= b.len; j++)
+		rows[0][j] = j;
+	for (size_t i = 1; i <= a.len; i++) {
+		size_t *now = rows[i % 3], *up = rows[(i - 1) % 3], *up2 = rows[(i + 1) % 3];
+		now[0] = i;
+		for (size_t j = 1; j <= b.len; j++) {
+			size_t best = up[j - 1] + (a.p[i - 1] != b.p[j - 1]);
+			if (up[j] + 1 < best)
+				best = up[j] + 1;
+			if (now[j - 1] + 1 < best)
+				best = now[j - 1] + 1;
+			if (i > 1 && j > 1 && a.p[i - 1] == b.p[j - 2] && a.p[i - 2] == b.p[j - 1] && up2[j - 2] + 1 < best)
+				best = up2[j - 2] + 1;
+			now[j] = best;
+		}
+	}
+	return rows[a.len % 3][b.len];
+}
+
+const struct schema_row *schema_nearest(const char *prefix, struct slice key)
+{
+	const struct schema_row *best = NULL;
+	size_t best_distance = 1 + (key.len < 6 ? 1 : key.len / 3);
+	if (key.len == 0 || key.len > NEAREST_MAX)
+		return NULL;
+	for (size_t i = 0; i < schema_num_rows; i++) {
+		const struct schema_row *row = &schema_rows[i];
+		struct slice leaf = slice_str(schema_leaf(row));
+		if (!schema_parent_is(row, prefix) || leaf.len > NEAREST_MAX)
+			continue;
+		size_t d = distance(key, leaf);
+		if (d < best_distance) {
+			best = row;
+			best_distance = d;
+		}
+	}
+	/* The right key in the wrong section is as common as a slip of the finger. */
+	for (size_t i = 0; best == NULL && i < schema_num_rows; i++)
+		if (slice_eq(slice_str(schema_leaf(&schema_rows[i])), key))
+			best = &schema_rows[i];
+	return best;
+}
+
+bool schema_is_text(enum schema_type type)
+{
+	return type >= SCHEMA_TEXT && type <= SCHEMA_NEXT_HOP;
+}
+
+bool schema_is_list(enum schema_type type)
+{
+	return type == SCHEMA_ADDRESSES || type == SCHEMA_SOCKETS;
+}

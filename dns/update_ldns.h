@@ -1,0 +1,85 @@
+/* Owns:  DNS UPDATE requests for one TLSA RRset, signed with TSIG, and the reading
+ *        of what the server says about them.
+ * Never: sends (update_uv does); deletes a record it was not told to delete,
+ *        unless `replace` was asked for; believes an unsigned success.
+ * Spec:  RFC 2136 2-3 (UPDATE), RFC 8945 4-5 (TSIG), RFC 6698.
+ * Start at: struct update. */
+#ifndef DNS_UPDATE_LDNS_H
+#define DNS_UPDATE_LDNS_H
+
+#include "dns/record.h"
+
+enum tsig_algorithm { TSIG_HMAC_SHA256, TSIG_HMAC_SHA512 };
+
+/* struct tsig_key owns its secret: tsig_key_fini wipes it. */
+struct tsig_key {
+	struct dns_name name;
+	enum tsig_algorithm algorithm;
+	struct secret secret; /* raw octets */
+};
+
+/* tsig_key_init reads the settings: the key's name, "hmac-sha256" or
+ * "hmac-sha512", and the secret in base64, blanks around it allowed. Returns
+ * EC_SYNTAX (name, base64), EC_RANGE (a secret under 16 or over 256 octets), EC_UNSUPPORTED (hmac-sha384, which
+ * this ldns gets wrong, hmac-md5, hmac-sha1, others), EC_NO_MEMORY. */
+enum ec tsig_key_init(struct tsig_key *out, struct slice name, struct slice algorithm, struct slice secret_base64,
+		      struct why *why) MUST_CHECK;
+void tsig_key_fini(struct tsig_key *key);
+
+/* struct update says what to change at `owner` in `zone`. Deletes name exact
+ * records, adds are exact too: sending it twice changes nothing more, and somebody
+ * else's records stay. With `replace` the whole TLSA RRset is deleted first, then
+ * `adds` is added, in one request: the only way to change the TTL of a set that is
+ * already there (a Knot ignores an add that differs in TTL only). */
+struct update {
+	struct dns_name zone;
+	struct dns_name owner;
+	uint32_t ttl_s;
+	bool replace;
+	struct tlsa_set adds;
+	struct tlsa_set deletes;
+};
+
+enum { UPDATE_WIRE_MAX = 4096, TSIG_MAC_MAX = 64 };
+
+struct update_request {
+	uint16_t id;
+	size_t len;
+	uint8_t wire[UPDATE_WIRE_MAX];
+	bool has_mac;
+	size_t mac_len;
+	uint8_t mac[TSIG_MAC_MAX]; /* the reply's MAC covers it */
+};
+
+/* update_build makes the request, signed with `key` unless that is NULL, at the
+ * wall clock's time. Returns EC_INVARIANT (owner not in the zone; nothing to do; adding
+ * and deleting the same record), EC_UNSUPPORTED (a record too long to write),
+ * EC_RANGE (TTL over 2^31-1), EC_NO_MEMORY. RFC 2136 2.5, RFC 8945 5.1. */
+enum ec update_build(const struct update *u, const struct tsig_key *key, uint16_t id, struct update_request *out,
+		     struct why *why) MUST_CHECK;
+
+struct update_outcome {
+	int rcode;
+	int tsig_error;        /* 0, DNS_BADSIG, DNS_BADKEY, DNS_BADTIME, ... */
+	bool proven;           /* signed with our key, MAC right, in time */
+	int64_t clock_ahead_s; /* BADTIME: the server's clock minus `now_s` */
+};
+
+/* update_check reads the reply to `request`. `key` as in update_build; `now_s` is
+ * the wall clock. Returns
+ *   EC_OK               NOERROR, and proven if the request was signed
+ *   EC_AGAIN            a message that is not the reply (other id or not a reply): read on
+ *   EC_SYNTAX           not readable as DNS
+ *   EC_TSIG             the server did not accept our signature (BADKEY, BADSIG, BADTIME), or
+ *                       its own does not verify
+ *   EC_DNS_REFUSED      REFUSED, NOTAUTH, NOTZONE, NOTIMP, FORMERR, failed prerequisite
+ *   EC_DNS_FAILED       SERVFAIL and other codes
+ *   EC_OUTCOME_UNKNOWN  NOERROR, but unsigned where a signature is due: it may
+ *                       have been applied, or the reply is forged
+ * with words that say what to do (`server` names it there, "ns0 192.0.2.1:53"). An error whose
+ * `proven` is false may be forged: show it, but don't take it as proof that nothing was
+ * changed. RFC 2136 2.2, 3.8; RFC 8945 5.3. */
+enum ec update_check(struct slice reply, const struct update_request *request, const struct tsig_key *key,
+		     int64_t now_s, const char *server, struct update_outcome *out, struct why *why) MUST_CHECK;
+
+#endif

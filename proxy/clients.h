@@ -1,0 +1,48 @@
+/* Owns:  how many sessions each client address and each network has now.
+ * Never: remembers anybody without an open session, so memory is bounded by the
+ *        limit of sessions; never reads a clock.
+ * Spec:  RFC 7672 9.2: who is over a limit is refused whole, never served without TLS.
+ * Start at: clients_enter. */
+#ifndef PROXY_CLIENTS_H
+#define PROXY_CLIENTS_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+#include "base/ec.h"
+
+/* A network is what one customer commonly has. */
+enum { CLIENTS_PREFIX_IP4 = 24, CLIENTS_PREFIX_IP6 = 64 };
+
+struct clients;
+
+enum clients_verdict {
+	CLIENTS_WELCOME,
+	CLIENTS_OVER_SESSIONS,
+	CLIENTS_OVER_ADDRESS,
+	CLIENTS_OVER_PREFIX,
+	CLIENTS_NO_MEMORY,
+};
+
+struct clients_limits {
+	uint64_t sessions;
+	uint64_t per_address;
+	uint64_t per_prefix;
+};
+
+/* clients_new counts nobody yet. NULL: no memory. */
+struct clients *clients_new(void);
+void clients_free(struct clients *c);
+
+/* clients_enter counts one more session of `who` (port ignored; ::ffff:a.b.c.d
+ * is a.b.c.d), or says why not and counts nothing. O(log n). */
+enum clients_verdict clients_enter(struct clients *c, const struct clients_limits *limits,
+                                   const struct sockaddr_storage *who);
+/* clients_leave undoes one clients_enter that welcomed `who`. */
+void clients_leave(struct clients *c, const struct sockaddr_storage *who);
+
+size_t clients_num_sessions(const struct clients *c);
+size_t clients_num_addresses(const struct clients *c);
+
+#endif

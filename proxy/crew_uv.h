@@ -1,0 +1,86 @@
+/* Owns:  the worker processes: starting them, starting them anew, what every one
+ *        of them must hold (configuration, keys, listening or not), the
+ *        acknowledgements, and the end.
+ * Never: reads the key store, looks into DNS, or decides what to present.
+ * Spec:  worker_uv.h has the messages.
+ * Start at: crew_new, crew_present. */
+#ifndef PROXY_CREW_UV_H
+#define PROXY_CREW_UV_H
+
+#include <jansson.h>
+#include <uv.h>
+
+#include "base/ec.h"
+#include "base/instant.h"
+#include "base/slice.h"
+#include "proxy/counters.h"
+#include "proxy/listen_fs.h"
+
+struct crew;
+
+/* struct crew_events: on_mishap gets what `show errors` should list; on_message a
+ * line from a worker that crew itself has no use for, borrowed. */
+struct crew_events {
+	void (*on_mishap)(void *arg, const char *what, const char *where, const char *why);
+	void (*on_message)(void *arg, unsigned worker, json_t *message);
+};
+
+/* crew_new takes `listeners` (one set per worker) and makes the counter pages.
+ * No process is started yet. Returns EC_NO_MEMORY, EC_IO; the listeners are
+ * closed then. */
+enum ec crew_new(uv_loop_t *loop, struct listeners *listeners, struct crew_events events, void *arg, struct crew **out,
+                 struct why *why) MUST_CHECK;
+
+/* crew_configure sets the configuration text that every worker gets, running ones
+ * now, later ones when they start. Copies. Returns EC_NO_MEMORY. */
+enum ec crew_configure(struct crew *c, const char *text, size_t len, const char *file_name) MUST_CHECK;
+
+/* crew_start starts every worker; call it once, after crew_configure. */
+void crew_start(struct crew *c);
+
+/* crew_present gives every worker new keys: `rest` is the identities message from
+ * its second member on (`"seed":…}`); it is taken, and wiped when no longer needed.
+ * When every running worker has acknowledged, `commit` (may be NULL) makes the
+ * change durable; then `done` gets EC_OK. In every other case nothing has
+ * changed: the workers were given what they had before, and one that acknowledges
+ * neither is ended, so that no process can present what was not agreed. `done`
+ * then gets EC_TIMEOUT, EC_TLS (a worker could not take it: see `why`), EC_CANCELLED
+ * (crew_drain), or what `commit` returned; once, and perhaps before crew_present
+ * returns when no worker runs. One at a time. */
+typedef enum ec crew_commit(void *arg, struct why *why);
+typedef void crew_presented(void *arg, enum ec ec, const struct why *why);
+void crew_present(struct crew *c, struct bytes *rest, crew_commit *commit, crew_presented *done, void *arg);
+uint64_t crew_epoch(const struct crew *c);
+
+/* crew_listen makes every worker accept sessions, now and after each restart. */
+void crew_listen(struct crew *c);
+bool crew_listening(const struct crew *c);
+
+/* crew_sessions asks every worker for its sessions; `done` (perhaps called inside) gets a borrowed array,
+ * how many sessions were left out, and how many workers did not answer in time. */
+typedef void crew_listed(void *arg, json_t *list, uint64_t more, unsigned silent);
+void crew_sessions(struct crew *c, crew_listed *done, void *arg);
+
+/* struct crew_member is one worker as `show info` shows it; borrowed. */
+struct crew_member {
+	int64_t pid; /* 0 = down */
+	uint64_t restarts;
+	struct wall since;
+	bool acknowledged;
+	bool begun; /* it has taken keys: before that its page holds the gauges of its predecessor */
+	const struct counters *page;
+	const char *why;
+};
+unsigned crew_num(const struct crew *c);
+struct crew_member crew_at(const struct crew *c, unsigned i);
+
+/* crew_drain closes the listeners, lets workers finish what they do and ends
+ * those that need longer than `timeout_ms`. `done` is called when all are gone, perhaps inside.
+ * A second call ends all of them at once. */
+void crew_drain(struct crew *c, int64_t timeout_ms, void (*done)(void *arg), void *arg);
+
+/* crew_free frees after crew_drain's `done`, or a crew that was never started;
+ * handles are closed as the loop runs on. NULL is accepted. */
+void crew_free(struct crew *c);
+
+#endif

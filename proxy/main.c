@@ -1,0 +1,118 @@
+/* The command line of danegate(8). A worker is this same program, started by the
+ * supervisor with --worker and its descriptors. */
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "config/load_fs.h"
+#include "proxy/supervisor_uv.h"
+#include "proxy/worker_uv.h"
+
+static const char default_config[] = "/etc/danegate/danegate.yaml";
+
+static const char usage[] =
+	"usage: danegate [-c FILE] [--check | --dump | --version | --help]\n"
+	"\n"
+	"  -c, --config FILE   configuration (default /etc/danegate/danegate.yaml)\n"
+	"      --check         check it and the files it names, print every error, and exit: 0 or 2\n"
+	"      --dump          print the settings in force, defaults filled in\n"
+	"      --version\n"
+	"      --help\n"
+	"\n"
+	"Without these it runs in the foreground, logs on standard error, reloads on SIGHUP\n"
+	"and stops on SIGTERM. See danegate(8) and danegate.yaml(5).\n";
+
+static struct config *load(const char *path)
+{
+	struct config *cfg = NULL;
+	struct config_errors *errs = calloc(1, sizeof *errs);
+	struct bytes text = { 0 };
+	if (errs == NULL)
+		return NULL;
+	if (config_load(path, CONFIG_FOR_DANEGATE, &cfg, errs) != EC_OK && config_errors_text(errs, &text) == EC_OK)
+		(void)fprintf(stderr, "%.*s", (int)bytes_len(&text), (const char *)bytes_slice(&text).p);
+	bytes_fini(&text);
+	free(errs);
+	return cfg;
+}
+
+static int check(const char *path, bool dump)
+{
+	struct config *cfg = load(path);
+	if (cfg == NULL)
+		return 2;
+	struct bytes text = { 0 };
+	int status = 0;
+	if (!dump)
+		(void)printf("%s: ok\n", path);
+	else if (config_dump(cfg, &text) == EC_OK)
+		(void)fwrite(bytes_slice(&text).p, 1, bytes_len(&text), stdout);
+	else
+		status = 1;
+	bytes_fini(&text);
+	config_free(cfg);
+	return fflush(stdout) == 0 ? status : 1;
+}
+
+/* A worker keeps its own descriptors and nothing that a library of the supervisor
+ * left open across exec. */
+static int worker(const char *count)
+{
+	uint64_t num = 0;
+	if (parse_u64(slice_str(count), 64, &num) != EC_OK) {
+		(void)fputs("danegate: --worker is for the supervisor's use\n", stderr);
+		return 2;
+	}
+	(void)close_range(5 + (unsigned)num, ~0U, 0);
+	return worker_run((int)num);
+}
+
+int main(int argc, char **argv)
+{
+	enum { OPT_CHECK = 256, OPT_DUMP, OPT_VERSION, OPT_WORKER };
+	static const struct option options[] = {
+		{ "config", required_argument, NULL, 'c' }, { "check", no_argument, NULL, OPT_CHECK },
+		{ "dump", no_argument, NULL, OPT_DUMP },    { "version", no_argument, NULL, OPT_VERSION },
+		{ "help", no_argument, NULL, 'h' },         { "worker", required_argument, NULL, OPT_WORKER },
+		{ "foreground", no_argument, NULL, 'f' },   { 0 },
+	};
+	const char *path = default_config, *worker_count = NULL;
+	int what = 0, option;
+	while ((option = getopt_long(argc, argv, "c:hf", options, NULL)) != -1) {
+		switch (option) {
+		case 'c':
+			path = optarg;
+			break;
+		case 'f':
+			break; /* it always runs in the foreground */
+		case OPT_WORKER:
+			worker_count = optarg;
+			break;
+		case '?':
+			(void)fputs(usage, stderr);
+			return 2;
+		default:
+			what = option;
+			break;
+		}
+	}
+	if (worker_count != NULL)
+		return worker(worker_count);
+	if (optind < argc) {
+		(void)fprintf(stderr, "danegate: unexpected argument \"%s\"\n%s", argv[optind], usage);
+		return 2;
+	}
+	switch (what) {
+	case OPT_VERSION:
+		return puts("danegate " DANEGATE_VERSION) >= 0 ? 0 : 1;
+	case 'h':
+		return fputs(usage, stdout) >= 0 ? 0 : 1;
+	case OPT_CHECK:
+	case OPT_DUMP:
+		return check(path, what == OPT_DUMP);
+	default:
+		return supervisor_run(path);
+	}
+}

@@ -1,0 +1,569 @@
+#include "proxy/relay/backend.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/steps.h"
+#include "proxy/relay/answer.h"
+#include "proxy/smtp/xtext.h"
+
+enum state {
+	BE_GREETING, /* waiting for the 220, the EHLO reply, XCLIENT's 220 */
+	BE_IDLE,     /* ready, no transaction */
+	BE_MAIL,     /* MAIL is sent */
+	BE_BODY,     /* 354 was given; the dot is not sent */
+	BE_FINAL,    /* the dot is sent */
+	BE_QUIT,
+	BE_DEAD,
+	BE_COUNT
+};
+
+static const struct step_row steps[] = {
+	[BE_GREETING] = { "greeting", STEP(BE_IDLE) | STEP(BE_DEAD) },
+	[BE_IDLE] = { "idle", STEP(BE_MAIL) | STEP(BE_QUIT) | STEP(BE_DEAD) },
+	[BE_MAIL] = { "mail", STEP(BE_BODY) | STEP(BE_IDLE) | STEP(BE_DEAD) },
+	[BE_BODY] = { "body", STEP(BE_FINAL) | STEP(BE_DEAD) },
+	[BE_FINAL] = { "final", STEP(BE_IDLE) | STEP(BE_DEAD) },
+	[BE_QUIT] = { "quit", STEP(BE_DEAD) },
+	[BE_DEAD] = { "dead", 0 },
+};
+_Static_assert(sizeof steps / sizeof *steps == BE_COUNT, "one row per state");
+
+/* What a reply answers. */
+enum asked { ASK_GREETING, ASK_EHLO, ASK_XCLIENT, ASK_MAIL, ASK_RCPT, ASK_DATA, ASK_DOT, ASK_RSET, ASK_QUIT };
+
+enum { ASKED_MAX = 64, EVENTS_MAX = 4, HOSTNAME_MAX = 255 };
+
+/* Attributes that the backend's XCLIENT takes. */
+enum { XC_NAME = 1, XC_ADDR = 2, XC_PORT = 4, XC_PROTO = 8, XC_HELO = 16 };
+
+struct backend {
+	enum state state;
+	bool in_reply, mail_refused, quit_sent, use_xclient, xclient_done;
+	struct smtp_caps caps;
+	unsigned xclient_attrs;
+	uint64_t progress;
+	/* Questions not answered yet, oldest first. The first `num_sent` are sent (or
+	 * in `out`); the lines of the others wait in `held`. */
+	unsigned num_asked, num_sent;
+	uint8_t asked[ASKED_MAX];
+	struct bytes out, held;
+	struct answer_reader reader;   /* the reply being read */
+	struct answer_reader refusal;  /* the reply to MAIL, if it was refused */
+	struct smtp_answer answer;     /* of the ANSWER event */
+	unsigned num_events, next_event;
+	struct backend_event events[EVENTS_MAX];
+	char hostname[HOSTNAME_MAX + 1];
+	struct {
+		char addr[64];
+		char helo[SMTP_HELO_MAX + 1];
+		uint16_t port;
+		bool esmtp;
+	} client;
+};
+
+static void enter(struct backend *b, enum state to)
+{
+	assert(step_allowed(steps, BE_COUNT, b->state, to));
+	b->state = to;
+	b->progress++;
+}
+
+static void emit(struct backend *b, struct backend_event ev)
+{
+	assert(b->num_events < EVENTS_MAX);
+	b->events[b->num_events++] = ev;
+}
+
+static void lost(struct backend *b, enum smtp_reason reason, const char *words)
+{
+	if (b->state == BE_DEAD)
+		return;
+	enter(b, BE_DEAD);
+	bytes_fini(&b->out);
+	bytes_fini(&b->held);
+	b->num_asked = b->num_sent = 0;
+	emit(b, (struct backend_event){ .kind = BACKEND_EV_LOST, .reason = reason, .words = words });
+}
+
+static void tidy(struct backend *b)
+{
+	if (b->next_event == b->num_events)
+		b->next_event = b->num_events = 0;
+}
+
+/* Moves lines from `held` to `out`: all that a pipelining backend may get, one
+ * by one for others (RFC 2920). */
+static void release(struct backend *b)
+{
+	bool pipelining = (b->caps.flags & SMTP_CAP_PIPELINING) != 0;
+	while (b->num_sent < b->num_asked && (pipelining || b->num_sent == 0) && bytes_len(&b->held) > 0) {
+		struct slice held = bytes_slice(&b->held);
+		const uint8_t *lf = memchr(held.p, '\n', held.len);
+		assert(lf != NULL);
+		size_t len = (size_t)(lf - held.p) + 1;
+		if (bytes_append(&b->out, slice_first(held, len)) != EC_OK) {
+			lost(b, SMTP_WHY_NO_MEMORY, "out of memory");
+			return;
+		}
+		bytes_consume(&b->held, len);
+		b->num_sent++;
+	}
+}
+
+static void ask(struct backend *b, enum asked what, struct slice line)
+{
+	if (b->num_asked == ASKED_MAX || bytes_append(&b->held, line) != EC_OK) {
+		lost(b, SMTP_WHY_NO_MEMORY, "too many commands at once");
+		return;
+	}
+	b->asked[b->num_asked++] = (uint8_t)what;
+	release(b);
+}
+
+static void ask_ehlo(struct backend *b)
+{
+	char text[HOSTNAME_MAX + 16];
+	struct writer w = writer_of(text, sizeof text);
+	b->caps = (struct smtp_caps){ 0 };
+	b->xclient_attrs = 0;
+	writer_format(&w, "EHLO %s\r\n", b->hostname);
+	ask(b, ASK_EHLO, writer_slice(&w));
+}
+
+static void attribute(struct backend *b, struct writer *w, unsigned bit, const char *name, const char *value)
+{
+	if ((b->xclient_attrs & bit) == 0)
+		return;
+	writer_format(w, " %s=", name);
+	if (value[0] == '\0')
+		writer_str(w, "[UNAVAILABLE]");
+	else
+		xtext_encode(w, slice_str(value));
+}
+
+static void ask_xclient(struct backend *b)
+{
+	char text[BACKEND_LINE_MAX], port[8], addr[80];
+	struct writer w = writer_of(text, sizeof text);
+	struct writer p = writer_of(port, sizeof port), a = writer_of(addr, sizeof addr);
+	writer_format(&p, "%u", (unsigned)b->client.port);
+	writer_format(&a, "%s%s", strchr(b->client.addr, ':') != NULL ? "IPV6:" : "", b->client.addr);
+	writer_str(&w, "XCLIENT");
+	attribute(b, &w, XC_NAME, "NAME", "");
+	attribute(b, &w, XC_ADDR, "ADDR", addr);
+	attribute(b, &w, XC_PORT, "PORT", b->client.port != 0 ? port : "");
+	attribute(b, &w, XC_PROTO, "PROTO", b->client.esmtp ? "ESMTP" : "SMTP");
+	attribute(b, &w, XC_HELO, "HELO", b->client.helo);
+	writer_str(&w, "\r\n");
+	ask(b, ASK_XCLIENT, writer_slice(&w));
+}
+
+static struct slice take_word(struct slice *s)
+{
+	const uint8_t *p = s->len > 0 ? memchr(s->p, ' ', s->len) : NULL;
+	struct slice head = slice_first(*s, p != NULL ? (size_t)(p - s->p) : s->len);
+	*s = slice_from(*s, head.len + 1);
+	return head;
+}
+
+static void read_xclient_attrs(struct backend *b, struct slice rest)
+{
+	static const char *const names[] = { "NAME", "ADDR", "PORT", "PROTO", "HELO" };
+	while (rest.len > 0) {
+		struct slice word = take_word(&rest);
+		for (unsigned i = 0; i < sizeof names / sizeof *names; i++)
+			if (slice_eq_nocase(word, slice_str(names[i])))
+				b->xclient_attrs |= 1U << i;
+	}
+}
+
+/* One line of the EHLO reply: ehlo-keyword *( SP ehlo-param ), RFC 5321 4.1.1.1. */
+static void read_keyword(struct backend *b, struct slice text)
+{
+	static const struct {
+		const char *word;
+		uint32_t cap;
+	} words[] = {
+		{ "PIPELINING", SMTP_CAP_PIPELINING }, { "SIZE", SMTP_CAP_SIZE },
+		{ "STARTTLS", SMTP_CAP_STARTTLS },     { "8BITMIME", SMTP_CAP_8BITMIME },
+		{ "ENHANCEDSTATUSCODES", SMTP_CAP_ENHANCED }, { "DSN", SMTP_CAP_DSN },
+		{ "SMTPUTF8", SMTP_CAP_SMTPUTF8 },     { "CHUNKING", SMTP_CAP_CHUNKING },
+		{ "BINARYMIME", SMTP_CAP_BINARYMIME }, { "REQUIRETLS", SMTP_CAP_REQUIRETLS },
+		{ "XCLIENT", SMTP_CAP_XCLIENT },
+	};
+	struct slice word = take_word(&text);
+	for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+		if (slice_eq_nocase(word, slice_str(words[i].word)))
+			b->caps.flags |= words[i].cap;
+	if (slice_eq_nocase(word, SLICE_LIT("SIZE")) && parse_u64(text, UINT64_MAX, &b->caps.size_max) != EC_OK)
+		b->caps.size_max = 0;
+	if (slice_eq_nocase(word, SLICE_LIT("XCLIENT")))
+		read_xclient_attrs(b, text);
+}
+
+static void copy_text(char *to, size_t cap, struct slice from)
+{
+	from = slice_first(from, cap - 1);
+	if (from.len > 0)
+		memcpy(to, from.p, from.len);
+	to[from.len] = '\0';
+}
+
+struct backend *backend_new(const struct backend_setup *setup)
+{
+	struct backend *b = calloc(1, sizeof *b);
+	if (b == NULL)
+		return NULL;
+	copy_text(b->hostname, sizeof b->hostname, setup->hostname);
+	if (setup->xclient != NULL) {
+		b->use_xclient = true;
+		copy_text(b->client.addr, sizeof b->client.addr, setup->xclient->addr);
+		copy_text(b->client.helo, sizeof b->client.helo, setup->xclient->helo);
+		b->client.port = setup->xclient->port;
+		b->client.esmtp = setup->xclient->esmtp;
+	}
+	b->asked[0] = ASK_GREETING;
+	b->num_asked = b->num_sent = 1;
+	return b;
+}
+
+void backend_free(struct backend *b)
+{
+	if (b == NULL)
+		return;
+	bytes_fini(&b->out);
+	bytes_fini(&b->held);
+	free(b);
+}
+
+struct slice backend_output(const struct backend *b)
+{
+	return bytes_slice(&b->out);
+}
+
+void backend_sent(struct backend *b)
+{
+	bytes_fini(&b->out);
+}
+
+bool backend_next(struct backend *b, struct backend_event *out)
+{
+	if (b->next_event == b->num_events)
+		return false;
+	*out = b->events[b->next_event++];
+	return true;
+}
+
+static void give_answer(struct backend *b, const struct answer_reader *from)
+{
+	b->answer = answer_get(from);
+	emit(b, (struct backend_event){ .kind = BACKEND_EV_ANSWER, .answer = &b->answer });
+}
+
+static void on_ehlo(struct backend *b)
+{
+	bool need = b->use_xclient && !b->xclient_done;
+	if (need && ((b->caps.flags & SMTP_CAP_XCLIENT) == 0 || (b->xclient_attrs & XC_ADDR) == 0)) {
+		lost(b, SMTP_WHY_BACKEND_CONFIG, "the backend does not offer us XCLIENT");
+	} else if (need) {
+		ask_xclient(b);
+	} else {
+		enter(b, BE_IDLE);
+		emit(b, (struct backend_event){ .kind = BACKEND_EV_READY, .caps = &b->caps });
+	}
+}
+
+/* Which reply codes are a yes to what; refusals are looked at before. */
+static bool is_yes(enum asked what, uint16_t code)
+{
+	switch (what) {
+	case ASK_GREETING:
+	case ASK_XCLIENT:
+		return code == 220;
+	case ASK_DATA:
+		return code == 354;
+	case ASK_RCPT:
+		return code == 250 || code == 251 || code == 252;
+	case ASK_QUIT:
+		return code / 100 == 2;
+	default:
+		return code == 250;
+	}
+}
+
+static void on_yes(struct backend *b, enum asked what)
+{
+	switch (what) {
+	case ASK_GREETING:
+		ask_ehlo(b);
+		break;
+	case ASK_EHLO:
+		on_ehlo(b);
+		break;
+	case ASK_XCLIENT:
+		b->xclient_done = true;
+		ask_ehlo(b);
+		break;
+	case ASK_RCPT:
+		if (b->mail_refused)
+			lost(b, SMTP_WHY_BACKEND_GARBAGE, "RCPT accepted after MAIL was refused");
+		else
+			give_answer(b, &b->reader);
+		break;
+	case ASK_DATA:
+		enter(b, BE_BODY);
+		give_answer(b, &b->reader);
+		break;
+	case ASK_DOT:
+		enter(b, BE_IDLE);
+		give_answer(b, &b->reader);
+		break;
+	default:
+		break; /* MAIL and RSET: as hoped */
+	}
+}
+
+static void on_no(struct backend *b, enum asked what)
+{
+	bool later = b->reader.code < 500;
+	switch (what) {
+	case ASK_GREETING:
+	case ASK_EHLO:
+		lost(b, later ? SMTP_WHY_BACKEND_CLOSING : SMTP_WHY_BACKEND_CONFIG, "the backend refused the session");
+		break;
+	case ASK_XCLIENT:
+		lost(b, SMTP_WHY_BACKEND_CONFIG, "the backend refused XCLIENT");
+		break;
+	case ASK_MAIL:
+		b->mail_refused = true;
+		b->refusal = b->reader;
+		break;
+	case ASK_RCPT:
+		give_answer(b, b->mail_refused ? &b->refusal : &b->reader);
+		break;
+	case ASK_DATA:
+		give_answer(b, &b->reader);
+		break;
+	case ASK_DOT:
+		enter(b, BE_IDLE);
+		give_answer(b, &b->reader);
+		break;
+	default:
+		lost(b, SMTP_WHY_BACKEND_GARBAGE, "the backend refused RSET");
+		break;
+	}
+}
+
+/* The backend wants a login or TLS: that is between it and us, and no reason to
+ * bounce a stranger's mail. RFC 4954 6, RFC 3207 4. */
+static bool is_about_us(uint16_t code)
+{
+	return code == 530 || code == 534 || code == 535 || code == 538;
+}
+
+static void on_reply(struct backend *b)
+{
+	uint16_t code = b->reader.code;
+	b->progress++;
+	if (b->num_sent == 0) {
+		lost(b, code == 421 ? SMTP_WHY_BACKEND_CLOSING : SMTP_WHY_BACKEND_GARBAGE, "a reply that nobody asked for");
+		return;
+	}
+	enum asked what = b->asked[0];
+	b->num_asked--;
+	b->num_sent--;
+	memmove(b->asked, b->asked + 1, b->num_asked);
+	if (what == ASK_QUIT) {
+		enter(b, BE_DEAD);
+		emit(b, (struct backend_event){ .kind = BACKEND_EV_QUIT });
+	} else if (is_yes(what, code)) {
+		on_yes(b, what);
+	} else if (code == 421) {
+		lost(b, SMTP_WHY_BACKEND_CLOSING, "the backend is closing (421)");
+	} else if (code < 400) {
+		lost(b, SMTP_WHY_BACKEND_GARBAGE, "a reply of the wrong class");
+	} else if (is_about_us(code)) {
+		lost(b, SMTP_WHY_BACKEND_CONFIG, "the backend wants us to log in or to use TLS");
+	} else {
+		on_no(b, what);
+	}
+	if (b->state != BE_DEAD)
+		release(b);
+}
+
+/* One line of a reply. Returns false when the reply is complete or lost. */
+static bool one_line(struct backend *b, struct slice line)
+{
+	struct slice text;
+	bool first = !b->in_reply;
+	if (first)
+		answer_init(&b->reader); /* not earlier: an ANSWER borrowed from it */
+	b->in_reply = true;
+	enum ec ec = answer_line(&b->reader, line, &text);
+	if (ec != EC_OK && ec != EC_AGAIN) {
+		lost(b, SMTP_WHY_BACKEND_GARBAGE, ec == EC_LIMIT ? "an endless reply" : "not an SMTP reply");
+		return false;
+	}
+	if (!first && b->num_sent > 0 && b->asked[0] == ASK_EHLO && b->reader.code == 250)
+		read_keyword(b, text);
+	if (ec == EC_AGAIN)
+		return true;
+	b->in_reply = false;
+	on_reply(b);
+	return false;
+}
+
+/* A line must be here whole, within bounds, and clean. */
+static enum ec next_line(struct slice in, struct slice *out_line, size_t *out_used)
+{
+	const uint8_t *lf = in.len > 0 ? memchr(in.p, '\n', in.len < BACKEND_LINE_MAX ? in.len : BACKEND_LINE_MAX) : NULL;
+	if (lf == NULL)
+		return in.len < BACKEND_LINE_MAX ? EC_AGAIN : EC_LINE_LONG;
+	size_t len = (size_t)(lf - in.p);
+	if (len == 0 || in.p[len - 1] != '\r')
+		return EC_BARE_LF;
+	*out_line = slice_first(in, len - 1);
+	*out_used = len + 1;
+	if (memchr(in.p, '\r', len - 1) != NULL)
+		return EC_BARE_CR;
+	return memchr(in.p, '\0', len - 1) != NULL ? EC_NUL : EC_OK;
+}
+
+void backend_feed(struct backend *b, struct slice in, size_t *out_used)
+{
+	*out_used = 0;
+	tidy(b);
+	bool more = b->num_events == 0;
+	while (more && b->state != BE_DEAD) {
+		struct slice line = { 0 };
+		size_t used = 0;
+		enum ec ec = next_line(slice_from(in, *out_used), &line, &used);
+		if (ec == EC_AGAIN)
+			return;
+		if (ec != EC_OK) {
+			lost(b, SMTP_WHY_BACKEND_GARBAGE, ec_text(ec));
+			break;
+		}
+		*out_used += used;
+		unsigned sent = b->num_sent;
+		more = one_line(b, line);
+		/* The last question is answered, and more is in hand: whatever we ask
+		 * next, this can't be the answer to it (compare CVE-2021-38371). */
+		if (!more && b->state != BE_DEAD && sent <= 1 && *out_used < in.len)
+			lost(b, SMTP_WHY_BACKEND_GARBAGE, "a reply before the question");
+		more = more || b->num_events == 0;
+	}
+	if (b->state == BE_DEAD)
+		*out_used = in.len;
+}
+
+void backend_mail(struct backend *b, const struct smtp_mail *mail)
+{
+	char text[SMTP_LINE_MAX];
+	struct writer w = writer_of(text, sizeof text);
+	tidy(b);
+	if (b->state == BE_DEAD)
+		return;
+	b->mail_refused = false;
+	enter(b, BE_MAIL);
+	smtp_print_mail(&w, mail, b->caps.flags);
+	assert(!w.bad);
+	ask(b, ASK_MAIL, writer_slice(&w));
+}
+
+void backend_rcpt(struct backend *b, const struct smtp_rcpt *rcpt)
+{
+	char text[SMTP_LINE_MAX + 3 * SMTP_ORCPT_MAX];
+	struct writer w = writer_of(text, sizeof text);
+	tidy(b);
+	if (b->state != BE_MAIL)
+		return;
+	smtp_print_rcpt(&w, rcpt, b->caps.flags);
+	assert(!w.bad);
+	ask(b, ASK_RCPT, writer_slice(&w));
+}
+
+void backend_data(struct backend *b)
+{
+	tidy(b);
+	if (b->state == BE_MAIL)
+		ask(b, ASK_DATA, SLICE_LIT("DATA\r\n"));
+}
+
+void backend_commit(struct backend *b)
+{
+	tidy(b);
+	if (b->state != BE_BODY)
+		return;
+	enter(b, BE_FINAL);
+	ask(b, ASK_DOT, SLICE_LIT(".\r\n"));
+}
+
+void backend_reset(struct backend *b)
+{
+	tidy(b);
+	if (b->state != BE_MAIL)
+		return;
+	enter(b, BE_IDLE);
+	ask(b, ASK_RSET, SLICE_LIT("RSET\r\n"));
+}
+
+void backend_quit(struct backend *b)
+{
+	tidy(b);
+	if (b->state != BE_IDLE)
+		return;
+	enter(b, BE_QUIT);
+	b->quit_sent = true;
+	ask(b, ASK_QUIT, SLICE_LIT("QUIT\r\n"));
+}
+
+void backend_eof(struct backend *b)
+{
+	tidy(b);
+	if (b->state == BE_DEAD)
+		return;
+	if (!b->quit_sent) {
+		lost(b, b->state == BE_GREETING ? SMTP_WHY_BACKEND_CONNECT : SMTP_WHY_BACKEND_LOST, "the backend closed");
+		return;
+	}
+	enter(b, BE_DEAD);
+	emit(b, (struct backend_event){ .kind = BACKEND_EV_QUIT });
+}
+
+void backend_timeout(struct backend *b)
+{
+	tidy(b);
+	lost(b, SMTP_WHY_BACKEND_TIMEOUT, "no reply in time");
+}
+
+enum backend_deadline backend_deadline(const struct backend *b)
+{
+	if (b->state == BE_DEAD)
+		return BACKEND_DEADLINE_NONE;
+	if (b->num_asked > 0)
+		return b->asked[0] == ASK_DOT ? BACKEND_DEADLINE_FINAL : BACKEND_DEADLINE_REPLY;
+	return b->state == BE_IDLE ? BACKEND_DEADLINE_IDLE : BACKEND_DEADLINE_NONE;
+}
+
+uint64_t backend_progress(const struct backend *b)
+{
+	return b->progress;
+}
+
+bool backend_free_for_use(const struct backend *b)
+{
+	return b->state == BE_IDLE;
+}
+
+const struct smtp_caps *backend_caps(const struct backend *b)
+{
+	return &b->caps;
+}
+
+const char *backend_state(const struct backend *b)
+{
+	return steps[b->state].name;
+}

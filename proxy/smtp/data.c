@@ -1,0 +1,172 @@
+#include "proxy/smtp/data.h"
+
+#include <assert.h>
+#include <string.h>
+
+void smtp_data_init(struct smtp_data *d, bool normalize, bool chunked)
+{
+	*d = (struct smtp_data){ .state = SMTP_DATA_LINE, .normalize = normalize, .chunked = chunked };
+}
+
+static void fault(struct smtp_data *d, enum smtp_data_fault what)
+{
+	if (d->fault == SMTP_DATA_FINE)
+		d->fault = what;
+}
+
+static void push(struct smtp_data *d, struct smtp_data_out *out, struct slice s)
+{
+	if (d->fault != SMTP_DATA_FINE || s.len == 0)
+		return;
+	assert(out->num < out->cap);
+	out->ranges[out->num++] = s;
+}
+
+/* Emits content. A NUL ends the emitting for good. */
+static void push_text(struct smtp_data *d, struct smtp_data_out *out, struct slice s)
+{
+	const uint8_t *nul = s.len > 0 ? memchr(s.p, '\0', s.len) : NULL;
+	size_t len = nul != NULL ? (size_t)(nul - s.p) : s.len;
+	push(d, out, slice_first(s, len));
+	d->size += len;
+	if (nul != NULL)
+		fault(d, SMTP_DATA_NUL);
+}
+
+/* A stray line end: repaired, or the end of this message's hopes. What follows
+ * it is in no case the start of a line that a dot could end the message on. */
+static void stray(struct smtp_data *d, struct smtp_data_out *out, enum smtp_data_fault what)
+{
+	if (!d->normalize) {
+		fault(d, what);
+		d->state = SMTP_DATA_MID;
+		return;
+	}
+	push_text(d, out, SLICE_LIT("\r\n"));
+	d->state = SMTP_DATA_STRAY;
+}
+
+/* Behind a held CR. Returns the octets taken. */
+static size_t after_cr(struct smtp_data *d, uint8_t c, struct smtp_data_out *out)
+{
+	if (c != '\n') {
+		stray(d, out, SMTP_DATA_BARE_CR);
+		return 0;
+	}
+	push_text(d, out, SLICE_LIT("\r\n"));
+	d->state = SMTP_DATA_LINE;
+	return 1;
+}
+
+/* Behind a held dot at the start of a line. If a stray line end follows, the
+ * dot would stand alone on its line behind us: it is stuffed again. */
+static size_t after_dot(struct smtp_data *d, uint8_t c, struct smtp_data_out *out)
+{
+	switch (c) {
+	case '\r':
+		d->state = SMTP_DATA_DOT_CR;
+		return 1;
+	case '\n':
+		push(d, out, SLICE_LIT(".."));
+		d->size++;
+		stray(d, out, SMTP_DATA_BARE_LF);
+		return 1;
+	default:
+		push(d, out, SLICE_LIT("."));
+		d->state = SMTP_DATA_MID;
+		return 0;
+	}
+}
+
+static size_t after_dot_cr(struct smtp_data *d, uint8_t c, struct smtp_data_out *out)
+{
+	if (c == '\n') {
+		d->state = SMTP_DATA_END;
+		return 1;
+	}
+	push(d, out, SLICE_LIT(".."));
+	d->size++;
+	stray(d, out, SMTP_DATA_BARE_CR);
+	return 0;
+}
+
+/* Takes the dot at the start of a line, or puts another before it. */
+static size_t first_dot(struct smtp_data *d, struct smtp_data_out *out)
+{
+	if (d->state == SMTP_DATA_LINE && !d->chunked) {
+		d->state = SMTP_DATA_DOT;
+		return 1;
+	}
+	push(d, out, SLICE_LIT("."));
+	d->state = SMTP_DATA_MID;
+	return 0;
+}
+
+/* Emits a run of good lines as one range, up to something that needs thought.
+ * Returns the octets taken. */
+static size_t run(struct smtp_data *d, struct slice in, struct smtp_data_out *out)
+{
+	size_t pos = 0;
+	while (pos < in.len) {
+		if (d->state != SMTP_DATA_MID && in.p[pos] == '.') {
+			push_text(d, out, slice_first(in, pos));
+			return pos + first_dot(d, out);
+		}
+		const uint8_t *lf = memchr(in.p + pos, '\n', in.len - pos);
+		size_t end = lf != NULL ? (size_t)(lf - in.p) : in.len;
+		const uint8_t *cr = end > pos ? memchr(in.p + pos, '\r', end - pos) : NULL;
+		if (cr == NULL && lf == NULL) {
+			d->state = SMTP_DATA_MID;
+			pos = in.len;
+			break;
+		}
+		if (cr == NULL) {
+			push_text(d, out, slice_first(in, end));
+			stray(d, out, SMTP_DATA_BARE_LF);
+			return end + 1;
+		}
+		if (lf == NULL || cr + 1 != lf) {
+			size_t at = (size_t)(cr - in.p);
+			push_text(d, out, slice_first(in, at));
+			d->state = SMTP_DATA_CR;
+			return at + 1;
+		}
+		d->state = SMTP_DATA_LINE;
+		pos = end + 1;
+	}
+	push_text(d, out, slice_first(in, pos));
+	return pos;
+}
+
+size_t smtp_data_scan(struct smtp_data *d, struct slice in, struct smtp_data_out *out)
+{
+	size_t used = 0;
+	while (used < in.len && d->state != SMTP_DATA_END && out->num + SMTP_DATA_RANGES_ROOM <= out->cap) {
+		struct slice rest = slice_from(in, used);
+		switch (d->state) {
+		case SMTP_DATA_CR:
+			used += after_cr(d, rest.p[0], out);
+			break;
+		case SMTP_DATA_DOT:
+			used += after_dot(d, rest.p[0], out);
+			break;
+		case SMTP_DATA_DOT_CR:
+			used += after_dot_cr(d, rest.p[0], out);
+			break;
+		default:
+			used += run(d, rest, out);
+			break;
+		}
+	}
+	return used;
+}
+
+void smtp_data_last(struct smtp_data *d, struct smtp_data_out *out)
+{
+	assert(d->chunked);
+	if (d->state == SMTP_DATA_CR)
+		stray(d, out, SMTP_DATA_BARE_CR);
+	else if (d->state == SMTP_DATA_MID)
+		push(d, out, SLICE_LIT("\r\n"));
+	d->state = SMTP_DATA_END;
+}

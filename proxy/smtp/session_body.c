@@ -1,0 +1,425 @@
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "proxy/smtp/session_int.h"
+
+enum smtp_reply_id txn_begin(struct smtp_session *s, const struct smtp_mail *mail)
+{
+	assert(s->txn == NULL);
+	s->txn = calloc(1, sizeof *s->txn);
+	if (s->txn == NULL)
+		return SMTP_R_NO_MEMORY;
+	s->txn->mail = *mail;
+	s->num_transactions++;
+	enter(s, ST_MAIL);
+	return SMTP_R_NONE;
+}
+
+void txn_end(struct smtp_session *s)
+{
+	if (s->txn == NULL)
+		return;
+	if (s->txn->link == LINK_OPEN)
+		emit(s, SMTP_EV_RESET, SMTP_WHY_NONE);
+	else if (s->txn->link == LINK_DATA)
+		emit(s, SMTP_EV_ABORT, SMTP_WHY_NONE);
+	free(s->txn);
+	s->txn = NULL;
+	enter(s, ST_READY);
+}
+
+void spoil(struct smtp_session *s, enum smtp_reply_id why)
+{
+	struct txn *t = s->txn;
+	if (t->link != LINK_NONE)
+		emit(s, SMTP_EV_ABORT, smtp_reply_row(why)->reason);
+	t->link = LINK_NONE;
+	if (t->spoiled == SMTP_R_NONE)
+		t->spoiled = why;
+}
+
+enum smtp_reply_id lost_reply(enum smtp_reason reason)
+{
+	switch (reason) {
+	case SMTP_WHY_BACKEND_CONNECT:
+		return SMTP_R_BACKEND_CONNECT;
+	case SMTP_WHY_BACKEND_TIMEOUT:
+		return SMTP_R_BACKEND_TIMEOUT;
+	case SMTP_WHY_BACKEND_GARBAGE:
+		return SMTP_R_BACKEND_GARBAGE;
+	case SMTP_WHY_BACKEND_CLOSING:
+		return SMTP_R_BACKEND_CLOSING;
+	case SMTP_WHY_BACKEND_CONFIG:
+		return SMTP_R_BACKEND_CONFIG;
+	case SMTP_WHY_NO_MEMORY:
+		return SMTP_R_NO_MEMORY;
+	default:
+		return SMTP_R_BACKEND_LOST;
+	}
+}
+
+/* The answer to a whole message: it is no command's fault, so it never closes. */
+static void reply_message(struct smtp_session *s, enum smtp_reply_id id)
+{
+	reply(s, id);
+	if (s->num_queued > 0)
+		s->queue[s->num_queued - 1].message = s->queue[s->num_queued - 1].kind == SMTP_EV_REPLY;
+}
+
+/* Says why a message was refused: in the backend's words if it had any. */
+static void reply_spoiled(struct smtp_session *s, bool message)
+{
+	const struct txn *t = s->txn;
+	if (t->refusal_len > 0) {
+		uint16_t code = (uint16_t)((t->refusal[0] - '0') * 100 + (t->refusal[1] - '0') * 10 + t->refusal[2] - '0');
+		reply_bytes(s, slice_of(t->refusal, t->refusal_len), code, SMTP_WHY_BACKEND_REFUSED, message);
+	} else if (message) {
+		reply_message(s, t->spoiled);
+	} else {
+		reply(s, t->spoiled);
+	}
+}
+
+static enum smtp_reply_id fault_reply(enum smtp_data_fault fault)
+{
+	switch (fault) {
+	case SMTP_DATA_BARE_LF:
+		return SMTP_R_MSG_BARE_LF;
+	case SMTP_DATA_BARE_CR:
+		return SMTP_R_MSG_BARE_CR;
+	default:
+		return SMTP_R_MSG_NUL;
+	}
+}
+
+/* Passes on what the scanner gave, unless the message is lost already or is now. */
+static void pass_on(struct smtp_session *s, struct smtp_data_out *out)
+{
+	struct txn *t = s->txn;
+	if (t->spoiled != SMTP_R_NONE)
+		return;
+	bool too_big = size_limit(s) > 0 && t->data.size > size_limit(s);
+	if (!too_big && out->num > 0) {
+		t->num_ranges = out->num;
+		emit(s, SMTP_EV_BODY, SMTP_WHY_NONE);
+	}
+	if (t->data.fault != SMTP_DATA_FINE)
+		spoil(s, fault_reply(t->data.fault));
+	else if (too_big)
+		spoil(s, SMTP_R_TOO_BIG);
+}
+
+static void commit(struct smtp_session *s)
+{
+	emit(s, SMTP_EV_COMMIT, SMTP_WHY_NONE);
+	enter(s, ST_FINAL);
+}
+
+size_t take_body(struct smtp_session *s, struct slice in)
+{
+	struct txn *t = s->txn;
+	struct smtp_data_out out = { t->ranges, SMTP_RANGES_MAX, 0 };
+	size_t used = smtp_data_scan(&t->data, in, &out);
+	s->progress++;
+	pass_on(s, &out);
+	if (t->data.state != SMTP_DATA_END)
+		return used;
+	if (t->spoiled == SMTP_R_NONE) {
+		commit(s);
+	} else {
+		reply_spoiled(s, true);
+		txn_end(s);
+	}
+	return used;
+}
+
+/* The whole chunk was read. */
+static void chunk_done(struct smtp_session *s)
+{
+	struct txn *t = s->txn;
+	if (s->chunk_discard) {
+		/* What can't succeed any more ends with its last chunk, as the sender thinks too. */
+		if (t != NULL && t->spoiled != SMTP_R_NONE && s->chunk_last)
+			txn_end(s);
+		else
+			enter(s, s->chunk_back);
+		refuse(s, s->chunk_reply);
+	} else if (t->spoiled != SMTP_R_NONE) {
+		reply_spoiled(s, true);
+		if (s->chunk_last)
+			txn_end(s);
+		else
+			enter(s, ST_CHUNKS);
+	} else if (s->chunk_last) {
+		commit(s);
+	} else {
+		reply(s, SMTP_R_CHUNK_OK);
+		enter(s, ST_CHUNKS);
+	}
+}
+
+/* Passes octets of a good chunk on, and, behind the very last, the end of line
+ * that may be missing. Returns the octets taken. */
+static size_t chunk_octets(struct smtp_session *s, struct slice in)
+{
+	struct txn *t = s->txn;
+	struct smtp_data_out out = { t->ranges, SMTP_RANGES_MAX - 1, 0 };
+	size_t used = smtp_data_scan(&t->data, in, &out);
+	s->chunk_left -= used;
+	if (s->chunk_left == 0 && s->chunk_last) {
+		out.cap = SMTP_RANGES_MAX;
+		smtp_data_last(&t->data, &out);
+	}
+	pass_on(s, &out);
+	return used;
+}
+
+size_t take_chunk(struct smtp_session *s, struct slice in)
+{
+	size_t used = in.len < s->chunk_left ? in.len : (size_t)s->chunk_left;
+	s->progress++;
+	if (s->chunk_discard || s->txn->spoiled != SMTP_R_NONE)
+		s->chunk_left -= used;
+	else
+		used = chunk_octets(s, slice_first(in, used));
+	if (s->chunk_left == 0)
+		chunk_done(s);
+	return used;
+}
+
+/* Enters a chunk, and leaves it again if it has no octets. */
+static void chunk_enter(struct smtp_session *s)
+{
+	enter(s, ST_CHUNK);
+	if (s->chunk_left > 0)
+		return;
+	if (!s->chunk_discard && s->txn->spoiled == SMTP_R_NONE)
+		(void)chunk_octets(s, slice_of("", 0));
+	chunk_done(s);
+}
+
+void chunk_discard(struct smtp_session *s, const struct smtp_bdat *bdat, enum smtp_reply_id id)
+{
+	s->chunk_left = bdat->size;
+	s->chunk_last = bdat->last;
+	s->chunk_discard = true;
+	s->chunk_back = s->state;
+	s->chunk_reply = id;
+	chunk_enter(s);
+}
+
+void chunk_begin(struct smtp_session *s, const struct smtp_bdat *bdat)
+{
+	s->chunk_left = bdat->size;
+	s->chunk_last = bdat->last;
+	s->chunk_discard = false;
+	if (s->state == ST_RCPT) {
+		s->txn->chunked = true;
+		enter(s, ST_CHUNK_WAIT);
+		emit(s, SMTP_EV_DATA, SMTP_WHY_NONE);
+		return;
+	}
+	chunk_enter(s);
+}
+
+/* Our Received: goes before the first octet of the message. */
+static void begin_message(struct smtp_session *s)
+{
+	struct txn *t = s->txn;
+	struct smtp_received r = {
+		.helo = slice_of(s->helo, s->helo_len),
+		.addr = slice_of(s->addr, s->addr_len),
+		.by = slice_str(s->limits->hostname),
+		.id = slice_of(s->id, s->id_len),
+		.tls_version = slice_of(s->version, s->version_len),
+		.tls_cipher = slice_of(s->cipher, s->cipher_len),
+		.tls_sni = slice_of(s->sni, s->sni_len),
+		.esmtp = s->esmtp,
+		.smtputf8 = t->mail.smtputf8,
+		.now = s->now,
+	};
+	struct writer w = writer_of(t->head, sizeof t->head);
+	smtp_received_print(&w, &r);
+	assert(!w.bad);
+	smtp_data_init(&t->data, s->limits->bare_newline == SMTP_BARE_NORMALIZE, t->chunked);
+	t->link = LINK_DATA;
+	t->ranges[0] = writer_slice(&w);
+	t->num_ranges = 1;
+	emit(s, SMTP_EV_BODY, SMTP_WHY_NONE);
+}
+
+void smtp_session_backend_ready(struct smtp_session *s, const struct smtp_caps *caps, bool reused)
+{
+	struct txn *t = s->txn;
+	enum smtp_reply_id lacks = SMTP_R_NONE;
+	tidy(s);
+	if (s->state != ST_OPENING)
+		return;
+	/* What the envelope asks for was offered when EHLO was answered. DSN and
+	 * SIZE can be left out (RFC 3461 5.2.2); these can't. */
+	if (t->mail.body == SMTP_BODY_8BITMIME && (caps->flags & SMTP_CAP_8BITMIME) == 0)
+		lacks = SMTP_R_LACKS_8BITMIME;
+	else if (t->mail.smtputf8 && (caps->flags & SMTP_CAP_SMTPUTF8) == 0)
+		lacks = SMTP_R_LACKS_SMTPUTF8;
+	else if (t->mail.requiretls && (caps->flags & SMTP_CAP_REQUIRETLS) == 0)
+		lacks = SMTP_R_LACKS_REQUIRETLS;
+	if (lacks != SMTP_R_NONE) {
+		t->pending = 0;
+		enter(s, ST_MAIL);
+		reply(s, lacks);
+		return;
+	}
+	t->link = LINK_OPEN;
+	t->reused = reused;
+	t->answered = false;
+	enter(s, ST_RCPT);
+	emit(s, SMTP_EV_MAIL, SMTP_WHY_NONE);
+	emit(s, SMTP_EV_RCPT, SMTP_WHY_NONE);
+}
+
+/* Prints the backend's refusal (4yz, 5yz) or its consent as `code`. */
+static struct slice print_answer(char *text, size_t size, const struct smtp_answer *a, uint16_t code, const char *good)
+{
+	struct writer w = writer_of(text, size);
+	smtp_answer_print(&w, code, code < 300 ? good : code < 500 ? "4.0.0" : "5.0.0", a);
+	return writer_slice(&w);
+}
+
+static void pass_answer(struct smtp_session *s, const struct smtp_answer *a, uint16_t code, const char *good, bool message)
+{
+	char text[REFUSAL_MAX];
+	struct slice bytes = print_answer(text, sizeof text, a, code, good);
+	reply_bytes(s, bytes, code, code < 300 ? SMTP_WHY_NONE : SMTP_WHY_BACKEND_REFUSED, message);
+}
+
+static bool is_refusal(const struct smtp_answer *a)
+{
+	return a->code >= 400 && a->code <= 599;
+}
+
+static void answer_rcpt(struct smtp_session *s, const struct smtp_answer *a)
+{
+	struct txn *t = s->txn;
+	t->pending--;
+	t->answered = true;
+	if (a->code / 100 == 2) {
+		t->accepted++;
+		pass_answer(s, a, a->code == 251 ? 251 : 250, "2.1.5", false);
+		return;
+	}
+	s->num_commands++; /* an attempt that led to nothing: the limit is looked at by the next command */
+	pass_answer(s, a, a->code, "", false);
+}
+
+static void answer_data(struct smtp_session *s, const struct smtp_answer *a)
+{
+	struct txn *t = s->txn;
+	bool chunk = s->state == ST_CHUNK_WAIT;
+	if (a->code == 354) {
+		begin_message(s);
+		if (chunk) {
+			chunk_enter(s);
+		} else {
+			enter(s, ST_BODY);
+			reply(s, SMTP_R_GO_ON);
+		}
+		return;
+	}
+	if (!chunk) {
+		enter(s, ST_RCPT);
+		pass_answer(s, a, a->code, "", false);
+		return;
+	}
+	/* The octets of the chunk come all the same; the answer comes behind them. */
+	t->spoiled = SMTP_R_BACKEND_LOST;
+	t->refusal_len = print_answer(t->refusal, sizeof t->refusal, a, a->code, "").len;
+	chunk_enter(s);
+}
+
+static void answer_final(struct smtp_session *s, const struct smtp_answer *a)
+{
+	s->txn->link = LINK_NONE;
+	if (a->code == 250) {
+		s->num_delivered++;
+		s->num_commands = 0;
+	}
+	pass_answer(s, a, a->code, "2.0.0", true);
+	txn_end(s);
+}
+
+void smtp_session_backend_answer(struct smtp_session *s, const struct smtp_answer *a)
+{
+	tidy(s);
+	bool data = s->state == ST_DATA_WAIT || s->state == ST_CHUNK_WAIT;
+	bool rcpt = s->state == ST_RCPT && s->txn->pending > 0;
+	if (!data && !rcpt && s->state != ST_FINAL)
+		return;
+	/* P1: only a 250 to this dot is a yes. relay/backend.c has looked at the
+	 * class already; this is the second lock on the same door. */
+	bool yes = data ? a->code == 354 : rcpt ? a->code / 100 == 2 : a->code == 250;
+	if (!yes && !is_refusal(a)) {
+		emit(s, SMTP_EV_ABORT, SMTP_WHY_BACKEND_GARBAGE);
+		smtp_session_backend_lost(s, SMTP_WHY_BACKEND_GARBAGE);
+	} else if (data) {
+		answer_data(s, a);
+	} else if (rcpt) {
+		answer_rcpt(s, a);
+	} else {
+		answer_final(s, a);
+	}
+	settle(s);
+}
+
+static void lost_rcpt(struct smtp_session *s, enum smtp_reply_id id)
+{
+	struct txn *t = s->txn;
+	if (t->reused && !t->answered && t->pending == 1 && !t->retried) {
+		t->retried = true;
+		enter(s, ST_OPENING);
+		emit(s, SMTP_EV_OPEN_BACKEND, SMTP_WHY_NONE);
+		return;
+	}
+	for (; t->pending > 0; t->pending--)
+		reply(s, id);
+	if (t->accepted > 0)
+		t->spoiled = id; /* the accepted ones are lost with the link */
+	else
+		enter(s, ST_MAIL); /* the next RCPT may find a link again */
+}
+
+void smtp_session_backend_lost(struct smtp_session *s, enum smtp_reason reason)
+{
+	struct txn *t = s->txn;
+	enum smtp_reply_id id = lost_reply(reason);
+	tidy(s);
+	if (t == NULL || s->state == ST_CLOSED || (t->link == LINK_NONE && s->state != ST_OPENING))
+		return;
+	t->link = LINK_NONE;
+	switch (s->state) {
+	case ST_OPENING:
+		t->pending = 0;
+		enter(s, ST_MAIL);
+		reply(s, id);
+		break;
+	case ST_RCPT:
+		lost_rcpt(s, id);
+		break;
+	case ST_DATA_WAIT:
+		reply(s, id);
+		txn_end(s);
+		break;
+	case ST_FINAL:
+		reply_message(s, id);
+		txn_end(s);
+		break;
+	default:
+		/* Octets of a message are on their way: the answer waits for their end. */
+		if (t->spoiled == SMTP_R_NONE)
+			t->spoiled = id;
+		if (s->state == ST_CHUNK_WAIT)
+			chunk_enter(s);
+		break;
+	}
+	settle(s);
+}

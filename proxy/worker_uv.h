@@ -1,0 +1,25 @@
+/* Owns:  the worker process: one loop, its listeners, sessions and backend
+ *        links, and the wire to the supervisor.
+ * Never: opens a file or starts a process; never outlives its supervisor.
+ * Spec:  –
+ * Start at: worker_run. */
+#ifndef PROXY_WORKER_UV_H
+#define PROXY_WORKER_UV_H
+
+/* worker_run is the whole life of `danegate --worker N`: descriptor 3 is the
+ * wire, 4 the counter page (counters_size bytes, read-write), 5 to 4+N the
+ * listening sockets. Returns the exit status: 0 after a drain or when the wire
+ * closed, 1 when it could not start.
+ *
+ * From the supervisor, one JSON object per line:
+ *   {"do":"config","text":…,"name":"file name for errors"}    -> nothing; first, and again on reload
+ *   {"do":"identities","epoch":E,"seed":"hex, 32 bytes","default":…,"identities":[{"name":…,"generation":G,
+ *     "keys":[{"algorithm":…,"key_pem":…,"chain_pem":…}]}]}   -> {"ack":E} | {"nack":E,"why":…}
+ *   {"do":"listen"} {"do":"pause"}                            -> nothing; see the LISTENING gauge
+ *   {"do":"sessions","id":K}                                  -> {"sessions":K,"list":[{"id":…,"client":…,"age_s":…,
+ *                      "state":…,"tls":…,"cipher":…,"sni":…,"helo":…,"messages":…,"backend":true}…],"more":n}
+ *   {"do":"drain"}                                            -> nothing; exits 0 when done
+ * To the supervisor besides: {"backend":{"up":true|false,"why":…,"offers":[…]}} whenever that changes. */
+int worker_run(int num_listeners);
+
+#endif

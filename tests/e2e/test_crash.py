@@ -1,0 +1,107 @@
+"""kill -9 of anything at any time: the roll completes, no message is lost or doubled."""
+
+from lab.client import Client
+from lab.proc import LabError, wait_until
+from lab.programs import sanitizer_reports
+from lab.traffic import Traffic
+
+ROLL_STATES = ["SWAPPING", "HOLDING", "RETIRING"]
+FIRST_STATES = ["PREPARING", "PUBLISHING", "SPREADING", "AGEING"]
+
+
+def crash_in(sync, state, deadline_s=30):
+    """Kills tlsa-sync the moment `state` is seen, and starts it again. A state may be too short to be
+    seen: then the kill comes wherever the roll is by now, which is just as good a moment."""
+    try:
+        wait_until(lambda: sync.status()["state"] == state, deadline_s, state, every_s=0.02)
+    except LabError:
+        pass
+    sync.crash()
+    sync.start()
+
+
+def test_tlsa_sync_killed_in_every_state_of_the_first_publication(stage):
+    edge = stage.edge()
+    sync = stage.sync(edge)
+    for state in FIRST_STATES:
+        crash_in(sync, state, deadline_s=3)
+    sync.wait_steady()
+    assert edge.identity()["presented"] == 1
+
+
+def test_tlsa_sync_killed_in_every_state_of_a_roll(world, pinned):
+    edge, sync = pinned
+    first = edge.identity()["presented"]
+    with Traffic(world.sender, world.backend, per_second=4) as traffic:
+        sync.rotate()
+        for state in ROLL_STATES + FIRST_STATES:
+            crash_in(sync, state, deadline_s=4)
+        wait_until(lambda: edge.identity()["presented"] > first and sync.state() == "STEADY", 90, "the roll to complete")
+        traffic.more(3)
+        account = traffic.finish()
+    assert account.is_perfect(), account
+
+
+def test_worker_killed_under_load(world, pinned):
+    """Its sessions are lost, so a sender may have to try again; no message is lost or doubled."""
+    edge, _ = pinned
+    with Traffic(world.sender, world.backend, per_second=10) as traffic:
+        for _ in range(3):
+            traffic.more(5)
+            before = edge.workers()
+            edge.crash_worker()
+            wait_until(lambda: len(edge.workers()) == len(before) and edge.workers() != before, 10, "a new worker")
+        traffic.more(10)
+        account = traffic.finish(deadline_s=60)
+    assert not account.lost and not account.duplicated and not account.bounced, account
+    assert set(account.tls) == {"Verified"}, account
+
+
+def test_supervisor_killed_under_load(world, pinned):
+    edge, _ = pinned
+    presented = edge.identity()["presented"]
+    with Traffic(world.sender, world.backend, per_second=10) as traffic:
+        traffic.more(10)
+        edge.crash()
+        edge.start_serving()
+        traffic.more(10)
+        account = traffic.finish(deadline_s=60)
+    assert edge.identity()["presented"] == presented
+    assert not account.lost and not account.duplicated and not account.bounced, account
+    assert set(account.tls) == {"Verified"}, account
+
+
+def test_supervisor_killed_during_a_roll(world, pinned):
+    edge, sync = pinned
+    first = edge.identity()["presented"]
+    with Traffic(world.sender, world.backend, per_second=4) as traffic:
+        sync.rotate()
+        wait_until(lambda: edge.identity()["presented"] > first, 30, "the swap")
+        edge.crash()
+        edge.start_serving()
+        wait_until(lambda: sync.state() == "STEADY", 90, "the roll to complete")
+        traffic.more(3)
+        account = traffic.finish(deadline_s=60)
+    assert edge.identity()["presented"] > first
+    assert not account.lost and not account.duplicated, account
+    assert set(account.tls) == {"Verified"}, account
+
+
+def test_sigterm_drains(world, edge):
+    """A transaction under way may finish; the program then ends with status 0."""
+    client = Client().secure()
+    assert client.envelope() == 250
+    assert client.command("DATA")[0] == 354
+    edge.proc.popen.terminate()
+    client.send("Subject: drained\r\nMessage-ID: <drained@id.lab>\r\n\r\nlate\r\n.\r\n")
+    assert client.reply()[0] == 250
+    assert edge.proc.wait(15) == 0
+    wait_until(lambda: world.backend.delivered()["drained"] == 1, 10, "the drained message")
+
+
+def test_clean_end(pinned):
+    """SIGTERM ends each program with status 0 and (under sanitizers) without a leak."""
+    edge, sync = pinned
+    assert sync.stop() == 0
+    assert edge.stop() == 0
+    assert not sanitizer_reports()

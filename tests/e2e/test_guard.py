@@ -1,0 +1,142 @@
+"""The pin guard: a key that a validated TLSA set does not pin is never presented, and the reason is shown."""
+
+from lab import pin, zones
+from lab.proc import wait_until
+from lab.traffic import submit
+
+WRONG = "3 1 1 " + "aa" * 32
+
+
+def right_records(edge):
+    return {"3 1 1 " + g["keys"][0]["spki_sha256"] for g in edge.identity()["generations"]}
+
+
+def refusal(edge):
+    """The identity's entry once the guard has refused or still waits."""
+    identity = edge.identity()
+    return identity if identity["guard"] in ("refused", "waiting") else None
+
+
+def test_refuses_at_start(world, stage):
+    """DNS pins some other key: nothing is presented, nothing is served, and both sockets say why."""
+    world.dns.write_tlsa(zones.MX, [WRONG])
+    edge = stage.edge(start=False).start()
+    identity = wait_until(lambda: refusal(edge), 15, "the guard's refusal")
+    assert identity["presented"] == 0
+    assert identity["why"]
+    shown = edge.show("show identities")
+    assert "refused" in shown or "waiting" in shown, shown
+    assert identity["why"][:30] in shown or zones.MX in shown
+    # It serves by itself as soon as DNS pins the key it has.
+    world.dns.write_tlsa(zones.MX, right_records(edge))
+    wait_until(edge.serving, 90, "the edge to serve once DNS pins its key")
+    accepted, output = pin.openssl_accepts(right_records(edge))
+    assert accepted, output
+
+
+def test_unpinned_domain_is_served(edge):
+    """A proven absence of TLSA records pins nobody: allowed."""
+    assert edge.identity()["guard"] == "allowed"
+
+
+def test_refuses_a_swap_to_an_unpublished_key(world, pinned):
+    edge, sync = pinned
+    sync.stop()
+    before = edge.identity()
+    standby = max(g["number"] for g in before["generations"])
+    active = "3 1 1 " + edge.digest(before["presented"])
+    world.dns.write_tlsa(zones.MX, [active])
+    answer = edge.control(do="swap", identity=zones.MX, generation=standby)
+    assert answer["ok"] is False and answer["ec"] == "EC_PIN_MISMATCH", answer
+    assert answer["why"]
+    assert edge.identity()["presented"] == before["presented"]
+    assert "3 1 1 " + pin.presented_digest() == active
+    sent = submit(world.sender)
+    wait_until(lambda: world.backend.delivered()[sent], 20, "mail to go on")
+
+
+def test_swap_is_allowed_once_published(world, pinned):
+    """The control of the test above: the same swap with the record in place."""
+    edge, sync = pinned
+    sync.stop()
+    standby = max(g["number"] for g in edge.identity()["generations"])
+    answer = edge.control(do="swap", identity=zones.MX, generation=standby)
+    assert answer["ok"] is True, answer
+    assert edge.identity()["presented"] == standby
+    assert pin.presented_digest() == edge.digest(standby)
+    again = edge.control(do="swap", identity=zones.MX, generation=standby)
+    assert again["ok"] is True, "idempotent"
+
+
+def test_restart_picks_the_generation_that_dns_pins(world, pinned):
+    """At start the guard chooses, among the generations on disk, one that DNS pins."""
+    edge, sync = pinned
+    sync.stop()
+    edge.stop()
+    standby = max(g["number"] for g in edge_generations(edge))
+    digest = next(g for g in edge_generations(edge) if g["number"] == standby)["digest"]
+    world.dns.write_tlsa(zones.MX, ["3 1 1 " + digest])
+    edge.start_serving(40)
+    assert edge.identity()["presented"] == standby
+
+
+def edge_generations(edge):
+    """Number and digest of each generation, read from the store's certificates."""
+    found = []
+    for directory in sorted((edge.dir / "state" / "keys" / zones.MX).iterdir()):
+        if directory.is_dir() and directory.name.isdigit():
+            certificate = next(directory.glob("*.pem"))
+            found.append({"number": int(directory.name), "digest": pin.spki_digest_of_pem(certificate.read_text())})
+    return found
+
+
+def test_refuses_a_new_identity_at_reload(world, pinned):
+    """A name added by reload whose records pin another key: the reload does not present it, the rest serves on."""
+    edge, _ = pinned
+    world.dns.write_tlsa(zones.MX_HAND, [WRONG])
+    edge.change_config({"identities": [{"name": zones.MX}, {"name": zones.MX_HAND}]})
+    edge.reload()
+
+    def refused():
+        entry = next((i for i in edge.control(do="report")["identities"] if i["name"] == zones.MX_HAND), None)
+        return entry if entry and entry["guard"] in ("refused", "waiting") else None
+
+    entry = wait_until(refused, 15, "the new identity to be refused")
+    assert entry["presented"] == 0 and entry["why"]
+    assert zones.MX_HAND in edge.show("show identities")
+    assert edge.serving()
+    sent = submit(world.sender)
+    wait_until(lambda: world.backend.delivered()[sent], 20, "mail to go on")
+    world.dns.write_tlsa(zones.MX_HAND, [])
+
+
+def test_bogus_dns_at_start_keeps_the_last_good_key(world, pinned):
+    """Unproven is not refused for a key that was presented before: the last good state goes on serving."""
+    edge, sync = pinned
+    sync.stop()
+    presented = edge.identity()["presented"]
+    edge.stop()
+    for server in world.dns.servers:
+        server.pause()
+    try:
+        edge.start_serving(60)
+        assert edge.identity()["presented"] == presented
+    finally:
+        for server in world.dns.servers:
+            server.resume()
+
+
+def test_unproven_swap_is_refused(world, pinned):
+    edge, sync = pinned
+    sync.stop()
+    before = edge.identity()
+    standby = max(g["number"] for g in before["generations"])
+    for server in world.dns.servers:
+        server.pause()
+    try:
+        answer = edge.control(do="swap", identity=zones.MX, generation=standby)
+    finally:
+        for server in world.dns.servers:
+            server.resume()
+    assert answer["ok"] is False and answer["ec"] == "EC_PIN_UNPROVEN", answer
+    assert edge.identity()["presented"] == before["presented"]

@@ -1,0 +1,70 @@
+"""Questions, transfers and updates with dnspython: the lab's own eyes, independent of the programs."""
+
+import dns.flags
+import dns.message
+import dns.query
+import dns.rcode
+import dns.rdatatype
+import dns.tsigkeyring
+import dns.update
+import dns.zone
+
+from .proc import LabError
+
+
+def ask(address, name, rrtype, timeout_s=1.0):
+    """One non-recursive question over UDP (TCP when cut short); the reply message, or None on silence."""
+    question = dns.message.make_query(name, rrtype, want_dnssec=True)
+    question.flags |= dns.flags.RD | dns.flags.AD
+    try:
+        reply, _ = dns.query.udp_with_fallback(question, address, timeout=timeout_s)
+        return reply
+    except (OSError, dns.exception.DNSException):
+        return None
+
+
+def answers(reply, rrtype):
+    """The answer section's records of one type, as text without class and TTL."""
+    if reply is None:
+        return []
+    wanted = dns.rdatatype.from_text(rrtype)
+    return [r.to_text() for rrset in reply.answer if rrset.rdtype == wanted for r in rrset]
+
+
+def serial_at(address, zone):
+    reply = ask(address, zone + ".", "SOA", timeout_s=0.5)
+    found = answers(reply, "SOA")
+    return int(found[0].split()[2]) if found else None
+
+
+def tlsa_at(address, host):
+    """The TLSA set of host's port 25 as one server serves it now: a set of '3 1 1 hex'."""
+    return {" ".join(t.split()[:3]) + " " + "".join(t.split()[3:]) for t in answers(ask(address, f"_25._tcp.{host}.", "TLSA"), "TLSA")}
+
+
+def is_secure(address, name, rrtype):
+    """Does the resolver at address say that the answer validated?"""
+    reply = ask(address, name + ".", rrtype, timeout_s=3)
+    return reply is not None and reply.rcode() == dns.rcode.NOERROR and bool(reply.flags & dns.flags.AD)
+
+
+def _keyring(key):
+    return dns.tsigkeyring.from_text({key.name: (key.algorithm, key.secret)})
+
+
+def transfer(address, zone, key):
+    """The whole zone as master file text, signatures included."""
+    messages = dns.query.xfr(address, zone, keyring=_keyring(key), keyname=key.name, relativize=False, timeout=5)
+    return dns.zone.from_xfr(messages, relativize=False).to_text()
+
+
+def update_tlsa(address, zone, key, host, records, ttl_s):
+    """Replaces host's TLSA set at port 25 by `records` (texts '3 1 1 hex'), in one UPDATE."""
+    change = dns.update.UpdateMessage(zone, keyring=_keyring(key), keyname=key.name)
+    owner = f"_25._tcp.{host}."
+    change.delete(owner, "TLSA")
+    for record in records:
+        change.add(owner, ttl_s, "TLSA", record)
+    reply = dns.query.tcp(change, address, timeout=5)
+    if reply.rcode() != dns.rcode.NOERROR:
+        raise LabError(f"update of {owner} at {address}: {dns.rcode.to_text(reply.rcode())}")

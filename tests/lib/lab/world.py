@@ -1,0 +1,189 @@
+"""The whole laboratory: DNS tree, sender and backend, brought up once and shared by the tests."""
+
+from . import nameservers as ns
+from . import zones
+from .postfix import HandMx, MaildirBackend, Sender
+from .proc import require_labroot, wait_until
+from .pin import make_certificate
+from .query import is_secure, serial_at, tlsa_at, transfer, update_tlsa
+
+
+class Dns:
+    """Private root -> lab. -> example.lab, the last on a primary and two secondaries, and a resolver
+    that validates from the private root."""
+
+    def __init__(self, nsec3=False):
+        self.key = zones.TsigKey("tlsa-sync-key")  # may write TLSA at _25._tcp.mx1, nothing else
+        self.hand_key = zones.TsigKey("hand-key")  # the tests' own
+        self.transfer_key = zones.TsigKey("transfer-key")
+        self.top = self._make_top()
+        self.primary = self._make_primary(nsec3)
+        self.nsd = ns.Nsd("ns1", zones.NSD_SECONDARY, key=self.transfer_key, primary=zones.PRIMARY)
+        self.knot = self._make_knot_secondary()
+        self._sign()
+        self.resolver = ns.Unbound("resolver", zones.RESOLVER, self.root_ds)
+        self.extra = []
+
+    def _make_top(self):
+        child = "  - domain: {0}\n    file: {0}.zone\n"
+        return ns.Knot("root", zones.ROOT_SERVER, (
+            "  - domain: .\n    file: root.zone\n    template: signed\n"
+            "  - domain: lab.\n    file: lab.zone\n    template: signed\n"
+            "  - domain: broken.lab.\n    file: broken.lab.zone\n    template: signed\n"
+            + child.format("insecure.lab")))
+
+    def _make_primary(self, nsec3):
+        secondaries = {"ns1": zones.NSD_SECONDARY, "ns2": zones.KNOT_SECONDARY}
+        remotes = "".join(f"  - id: {n}\n    address: {a}@53\n    via: {zones.PRIMARY}\n    key: transfer-key\n"
+                          for n, a in secondaries.items())
+        return ns.Knot("primary", zones.PRIMARY, f"""  - domain: {zones.ZONE}.
+    file: example.zone
+    template: signed
+    acl: [sync, hand, xfr]
+    notify: [{', '.join(secondaries)}]
+""", keys=(self.key, self.hand_key, self.transfer_key), nsec3=nsec3, sections=f"""acl:
+  - id: sync
+    key: {self.key.name}
+    action: update
+    update-type: [TLSA]
+    update-owner: name
+    update-owner-match: equal
+    update-owner-name: [_25._tcp.mx1]
+  - id: hand
+    key: {self.hand_key.name}
+    action: [update, transfer]
+  - id: xfr
+    key: {self.transfer_key.name}
+    action: transfer
+remote:
+{remotes}""")
+
+    def _make_knot_secondary(self):
+        return ns.Knot("ns2", zones.KNOT_SECONDARY, f"""  - domain: {zones.ZONE}.
+    master: primary
+    acl: [notify]
+    zonefile-sync: -1
+    zonefile-load: none
+    journal-content: all
+""", keys=(self.transfer_key,), sections=f"""acl:
+  - id: notify
+    key: transfer-key
+    action: notify
+remote:
+  - id: primary
+    address: {zones.PRIMARY}@53
+    via: {zones.KNOT_SECONDARY}
+    key: transfer-key
+""")
+
+    def _sign(self):
+        """Keys before the first start, bottom up, so that each parent is written with its child's DS."""
+        example_ds = self.primary.make_key(zones.ZONE + ".")
+        self.top.make_key("broken.lab.")
+        self.top.write("lab.zone", zones.lab_zone(example_ds))
+        lab_ds = self.top.make_key("lab.")
+        self.top.write("root.zone", zones.root_zone(lab_ds))
+        self.root_ds = self.top.make_key(".")
+        self.top.write("insecure.lab.zone", zones.child_zone("insecure.lab"))
+        self.top.write("broken.lab.zone", zones.child_zone("broken.lab"))
+        self.primary.write("example.zone", zones.example_zone())
+
+    @property
+    def servers(self):
+        """The authoritative servers of the zone."""
+        return [self.primary, self.nsd, self.knot]
+
+    def start(self):
+        # Secondaries first: a NOTIFY to a server that isn't up yet is lost.
+        for server in (self.top, self.nsd, self.knot, self.primary, self.resolver):
+            server.start()
+        ns.wait_answering([self.top], "lab")
+        ns.wait_answering(self.servers, zones.ZONE)
+        ns.install_for_everyone(self.resolver)
+        wait_until(lambda: is_secure(zones.RESOLVER, zones.MX, "A"), 20, "the resolver to validate mx1.example.lab")
+        return self
+
+    def stop(self):
+        for server in [self.resolver, *self.servers, self.top, *self.extra]:
+            server.stop()
+
+    def send_tlsa(self, host, records, ttl_s=zones.TTL_S):
+        """Replaces host's TLSA set at the primary; the secondaries follow when they can."""
+        update_tlsa(zones.PRIMARY, zones.ZONE, self.hand_key, host, records, ttl_s)
+
+    def write_tlsa(self, host, records, ttl_s=zones.TTL_S):
+        """Replaces host's TLSA set by hand and waits until every server has it."""
+        self.send_tlsa(host, records, ttl_s)
+        wait_until(lambda: all(tlsa_at(s.address, host) == set(records) for s in self.servers), 15,
+                   f"the TLSA set of {host} on every server")
+        self.resolver.flush()
+
+    def served(self, host=zones.MX):
+        """Server name -> its TLSA set now."""
+        return {s.name: tlsa_at(s.address, host) for s in self.servers}
+
+    def copy_of_zone(self):
+        """The signed zone as it is now, for serve_old()."""
+        return transfer(zones.PRIMARY, zones.ZONE, self.hand_key)
+
+    def serve_old(self, server, zone_text):
+        """Replaces a secondary by a server of an old copy at the same address. Returns an undo."""
+        server.stop()
+        stale = ns.stale_server(server.name + "-old", server.address, zones.ZONE, zone_text)
+        self.extra.append(stale)
+        ns.wait_answering([stale], zones.ZONE)
+
+        def undo():
+            stale.stop()
+            server.start()
+            ns.wait_answering([server], zones.ZONE)
+
+        return undo
+
+    def heal(self):
+        """Undoes every fault a test may have left: the state each test starts from."""
+        for server in self.servers:
+            if server.proc and server.proc.running():
+                server.resume()
+            else:
+                server.start()
+        ns.wait_answering(self.servers, zones.ZONE)
+        self.knot.thaw(zones.ZONE)
+        want = serial_at(zones.PRIMARY, zones.ZONE)
+        wait_until(lambda: all(serial_at(s.address, zones.ZONE) == want for s in self.servers), 20, "equal serials everywhere")
+
+
+class World:
+    """DNS, the DANE-only sender and the Maildir backend."""
+
+    def __init__(self, **dns):
+        require_labroot()
+        self.dns = Dns(**dns)
+        self.sender = Sender()
+        self.backend = MaildirBackend()
+        self.mx2 = None
+
+    def start(self):
+        self.dns.start()
+        self.backend.start()
+        self.sender.start()
+        return self
+
+    def fresh(self):
+        """As after a new installation: no TLSA record of mx1 anywhere, no fault left, an empty queue and
+        no sender that remembers an old record."""
+        self.dns.heal()
+        self.dns.write_tlsa(zones.MX, [])
+        self.sender.forget()
+        return self
+
+    def start_mx2(self):
+        """The receiver without danegate, for the laboratory's own controls. Returns its true record."""
+        certificate, key, record = make_certificate("mx2-cert", zones.MX_HAND)
+        self.mx2 = HandMx(certificate, key).start()
+        return record
+
+    def stop(self):
+        for part in (self.sender, self.backend, self.mx2, self.dns):
+            if part:
+                part.stop()

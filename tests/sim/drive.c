@@ -1,0 +1,466 @@
+#include "drive.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *const instance_names[W_INSTANCES] = { "edge-1", "edge-2", "edge-3" };
+static const char identity[] = "mx1.example.org";
+
+struct stamp drive_now(struct drive *d)
+{
+	struct reading r = { .wall_ms = INT64_C(1800000000000) + d->w->t + d->w->wall_offset,
+		             .mono = { d->w->t - d->w->boot_t + 5000 } };
+	(void)snprintf(r.boot, sizeof r.boot, "boot-%u", d->w->boot);
+	return facts_tick(d->facts, &r);
+}
+
+static void fail(struct drive *d, const char *what, const char *words)
+{
+	if (d->broken[0] == '\0')
+		(void)snprintf(d->broken, sizeof d->broken, "at %lld s: %s: %s", (long long)(d->w->t / 1000), what, words);
+}
+
+void drive_save(struct drive *d, const char *event, const char *words)
+{
+	struct stamp now = drive_now(d);
+	if (d->journal != NULL) {
+		struct why why = { 0 };
+		if (journal_store(d->journal, d->facts, event, words, now, &why) != EC_OK)
+			fail(d, "journal", why.text);
+	} else {
+		memcpy(d->saved, d->facts, sizeof *d->saved);
+	}
+	if (d->trace && event != NULL)
+		(void)printf("%9lld  %s: %s\n", (long long)(d->w->t / 1000), event, words == NULL ? "" : words);
+}
+
+static void set_instances(struct drive *d)
+{
+	if (facts_set_instances(d->facts, instance_names, d->w->num_instances) != EC_OK)
+		fail(d, "facts_set_instances", "");
+}
+
+bool drive_init(struct drive *d)
+{
+	d->facts = facts_new(identity);
+	d->saved = facts_new(identity);
+	if (d->facts == NULL || d->saved == NULL)
+		return false;
+	set_instances(d);
+	drive_save(d, NULL, NULL);
+	return true;
+}
+
+void drive_fini(struct drive *d)
+{
+	free(d->facts);
+	free(d->saved);
+}
+
+void drive_crash(struct drive *d)
+{
+	struct world *w = d->w;
+	d->num_crashes++;
+	int64_t down = rng_chance(&w->rng, 200) ? rng_between(&w->rng, 60, 7200) : rng_between(&w->rng, 1, 30);
+	world_run(w, w->t + down * 1000);
+	if (rng_chance(&w->rng, 200)) {
+		w->boot++;
+		w->boot_t = w->t;
+		if (!w->check_signatures)
+			w->wall_offset += rng_between(&w->rng, -400000, 400000) * 1000;
+	}
+	if (d->journal == NULL) {
+		memcpy(d->facts, d->saved, sizeof *d->facts);
+	} else {
+		free(d->facts);
+		d->facts = facts_new(identity);
+		struct why why = { 0 };
+		if (d->facts == NULL || journal_load(d->journal, d->facts, &why) != EC_OK) {
+			fail(d, "journal", why.text);
+			return;
+		}
+	}
+	set_instances(d);
+}
+
+/* A crash may come before or after whatever happens. */
+static bool crashes(struct drive *d)
+{
+	if (!d->faults || !rng_chance(&d->w->rng, d->crash_per_mille))
+		return false;
+	drive_crash(d);
+	return true;
+}
+
+static void pass(struct drive *d, int64_t ms)
+{
+	world_run(d->w, d->w->t + ms);
+}
+
+/* ---- questions ---- */
+
+static void report_instance(struct drive *d, unsigned i)
+{
+	struct world *w = d->w;
+	struct winstance *in = &w->instances[i];
+	pass(d, rng_between(&w->rng, 1, 50));
+	struct stamp now = drive_now(d);
+	if (in->down_until > w->t) {
+		facts_instance_failed(d->facts, i, "connection refused", now);
+		return;
+	}
+	struct generation gens[W_GENERATIONS] = { 0 };
+	size_t n = 0;
+	for (size_t g = 0; g < W_GENERATIONS; g++) {
+		if (in->gens[g].number == 0)
+			continue;
+		gens[n].number = in->gens[g].number;
+		gens[n].num_keys = in->rsa ? 2 : 1;
+		for (unsigned a = 0; a < gens[n].num_keys; a++) {
+			gens[n].keys[a].algorithm = a;
+			gens[n].keys[a].certified = true;
+			gens[n].keys[a].not_before.s = 1;
+			gens[n].keys[a].not_after.s = INT64_C(99999999999);
+			memcpy(gens[n].keys[a].chain[0].spki_sha256, in->gens[g].spki[a], 32);
+		}
+		n++;
+	}
+	struct report r = { in->active, in->presented, n, gens, NULL };
+	struct why why = { 0 };
+	if (facts_report(d->facts, i, &r, now, &why) != EC_OK)
+		fail(d, "facts_report", why.text);
+}
+
+static void ask_server(struct drive *d, unsigned i)
+{
+	struct world *w = d->w;
+	struct server *s = &w->servers[i];
+	pass(d, rng_between(&w->rng, 1, 200));
+	char address[FACT_ADDRESS];
+	(void)snprintf(address, sizeof address, "192.0.2.%u", i + 1);
+	char name[FACT_NAME];
+	(void)snprintf(name, sizeof name, "ns%u.example.org", i);
+	int row = facts_server(d->facts, name, address);
+	if (row < 0)
+		return;
+	struct stamp now = drive_now(d);
+	if (!s->there || s->silent_until > w->t) {
+		facts_silence(d->facts, (unsigned)row, "no answer in 2s", now);
+		return;
+	}
+	struct version *v = &w->versions[s->version];
+	if (s->version == w->num_versions - 1 && v->signed_until - w->t / 1000 < w->signature_life_s / 2)
+		v->signed_until = w->t / 1000 + w->signature_life_s;
+	struct answer a = { .ttl_s = w->zone_ttl_s, .validity = VALIDITY_SECURE, .serial = 100 + s->version, .alias = s->alias };
+	if (!s->alias) {
+		a.set = v->set;
+		a.ttl_s = v->set.num == 0 ? w->negative_ttl_s : v->ttl_s;
+		a.signature_expires.s = 1800000000 + v->signed_until;
+		if (v->signed_until <= w->t / 1000)
+			a.validity = VALIDITY_BOGUS;
+		s->asked_in_span = true;
+	}
+	facts_answer(d->facts, (unsigned)row, &a, d->policy.confirmations, rollover_gap_ms(&d->policy), now);
+}
+
+static void look(struct drive *d)
+{
+	for (unsigned i = 0; i < d->w->num_servers; i++)
+		ask_server(d, i);
+	for (unsigned i = 0; i < d->w->num_instances; i++)
+		report_instance(d, i);
+	facts_looked(d->facts, drive_now(d));
+}
+
+static void find(struct drive *d)
+{
+	struct world *w = d->w;
+	pass(d, rng_between(&w->rng, 1, 500));
+	if (d->faults && rng_chance(&w->rng, 30)) {
+		facts_zone_failed(d->facts, "SERVFAIL", drive_now(d));
+		return;
+	}
+	struct server_id ids[W_SERVERS] = { 0 };
+	size_t n = 0;
+	for (unsigned i = 0; i < w->num_servers; i++) {
+		if (!w->servers[i].there)
+			continue;
+		(void)snprintf(ids[n].name, sizeof ids[n].name, "ns%u.example.org", i);
+		(void)snprintf(ids[n].address, sizeof ids[n].address, "192.0.2.%u", i + 1);
+		n++;
+	}
+	const char *addresses[W_INSTANCES] = { "203.0.113.1", "203.0.113.2", "203.0.113.3" };
+	if (facts_set_servers(d->facts, ids, n, drive_now(d)) != EC_OK ||
+	    facts_set_addresses(d->facts, addresses, w->num_instances) != EC_OK)
+		fail(d, "facts_set_servers", "");
+}
+
+static void probe(struct drive *d)
+{
+	struct world *w = d->w;
+	for (unsigned i = 0; i < w->num_instances; i++) {
+		struct winstance *in = &w->instances[i];
+		char address[FACT_ADDRESS];
+		(void)snprintf(address, sizeof address, "203.0.113.%u", i + 1);
+		for (unsigned a = 0; a < (in->rsa ? 2U : 1U); a++) {
+			for (unsigned sni = 0; sni < SNI_NUM; sni++) {
+				pass(d, rng_between(&w->rng, 1, 40));
+				bool down = in->down_until > w->t || (d->faults && rng_chance(&w->rng, 10));
+				struct wgen *g = world_gen(w, i, in->presented);
+				facts_probe(d->facts, address, a, sni, down ? NULL : g->spki[a], down ? "no answer" : NULL,
+				            drive_now(d));
+			}
+		}
+	}
+	facts_probed(d->facts, drive_now(d));
+}
+
+/* ---- actions ---- */
+
+static void update(struct drive *d, const struct decision *dec)
+{
+	struct world *w = d->w;
+	struct why why = { 0 };
+	d->num_updates++;
+	if (d->guard && rollover_check_write(d->facts, &d->policy, &dec->adds, &dec->deletes, drive_now(d), &why) != EC_OK) {
+		fail(d, "the guard refuses the write", why.text);
+		return;
+	}
+	facts_update_sent(d->facts, &dec->adds, &dec->deletes, d->policy.ttl_s, drive_now(d));
+	drive_save(d, "update", dec->why);
+	if (crashes(d))
+		return;
+	int fate = d->faults ? (int)rng_upto(&w->rng, 100) : 99;
+	struct late late = { LATE_UPDATE, w->t + rng_between(&w->rng, 2, 300) * 1000, dec->adds, dec->deletes,
+		             d->policy.ttl_s, 0, 0 };
+	enum outcome outcome = OUTCOME_OK;
+	const char *words = NULL;
+	if (fate < 8) {
+		outcome = OUTCOME_FAILED;
+		words = "REFUSED: TSIG key not allowed for this zone";
+	} else if (fate < 18) {
+		outcome = OUTCOME_UNKNOWN; /* lost on the way there */
+	} else if (fate < 28) {
+		outcome = OUTCOME_UNKNOWN; /* the answer lost on the way back */
+		world_update(w, &dec->adds, &dec->deletes, d->policy.ttl_s);
+	} else if (fate < 38) {
+		outcome = OUTCOME_UNKNOWN;
+		world_late(w, &late);
+	} else {
+		world_update(w, &dec->adds, &dec->deletes, d->policy.ttl_s);
+		if (fate < 45)
+			world_late(w, &late); /* applied twice */
+	}
+	d->num_lost += outcome == OUTCOME_UNKNOWN;
+	pass(d, outcome == OUTCOME_UNKNOWN ? 2000 : 5);
+	if (crashes(d))
+		return;
+	facts_update_done(d->facts, outcome, outcome == OUTCOME_UNKNOWN ? "no answer in 2s" : words, drive_now(d));
+	drive_save(d, "update done", outcome == OUTCOME_OK ? "accepted" : outcome == OUTCOME_FAILED ? "refused" : "unknown");
+}
+
+static enum outcome carry_out(struct drive *d, enum ask_kind kind, unsigned instance, uint64_t generation)
+{
+	struct world *w = d->w;
+	struct winstance *in = &w->instances[instance];
+	if (in->down_until > w->t)
+		return OUTCOME_FAILED;
+	int fate = d->faults ? (int)rng_upto(&w->rng, 100) : 99;
+	if (fate < 5)
+		return OUTCOME_FAILED;
+	if (fate < 10)
+		return OUTCOME_UNKNOWN; /* nothing happened */
+	if (kind == ASK_PREPARE) {
+		for (size_t g = 0; g < W_GENERATIONS; g++)
+			if (in->gens[g].number > in->active)
+				return OUTCOME_OK;
+		(void)world_new_gen(w, instance);
+	} else if (kind == ASK_SWAP) {
+		if (fate < 18 && generation > in->active) {
+			struct late l = { LATE_SWAP, w->t + rng_between(&w->rng, 1, 20) * 1000, { 0 }, { 0 }, 0, instance,
+				          generation };
+			world_late(w, &l);
+			return OUTCOME_UNKNOWN;
+		}
+		world_present(w, instance, generation);
+	} else if (kind == ASK_RETIRE) {
+		struct wgen *g = world_gen(w, instance, generation);
+		if (generation == in->active)
+			return OUTCOME_FAILED;
+		if (g != NULL)
+			g->number = 0;
+	}
+	return fate < 25 ? OUTCOME_UNKNOWN : OUTCOME_OK;
+}
+
+static void ask(struct drive *d, const struct decision *dec, enum ask_kind kind)
+{
+	struct why why = { 0 };
+	if (kind == ASK_SWAP && d->guard &&
+	    rollover_check_swap(d->facts, &d->policy, dec->instance, dec->generation, drive_now(d), &why) != EC_OK) {
+		fail(d, "the guard refuses the swap", why.text);
+		return;
+	}
+	facts_asked(d->facts, dec->instance, kind, dec->generation, drive_now(d));
+	drive_save(d, rollover_action_name(dec->action), dec->why);
+	if (crashes(d))
+		return;
+	enum outcome outcome = carry_out(d, kind, dec->instance, dec->generation);
+	pass(d, rng_between(&d->w->rng, 1, 300));
+	if (crashes(d))
+		return;
+	facts_ask_done(d->facts, dec->instance, outcome, outcome == OUTCOME_OK ? NULL : "it did not work");
+	drive_save(d, NULL, NULL);
+}
+
+static bool turning_back_allowed(const struct drive *d, const struct decision *dec)
+{
+	return dec->state <= RO_AGEING || dec->state == RO_STEADY ? !world_late_pending(d->w, LATE_SWAP) : false;
+}
+
+/* Servers, instances and clocks misbehave while the controller waits. */
+static void misfortune(struct drive *d, const struct decision *dec)
+{
+	struct world *w = d->w;
+	unsigned i = (unsigned)rng_upto(&w->rng, (int64_t)w->num_servers);
+	struct server *s = &w->servers[i];
+	int64_t gap = rollover_gap_ms(&d->policy);
+	switch (rng_upto(&w->rng, 10)) {
+	case 0:
+		if (i > 0)
+			s->stuck_until = w->t + rng_between(&w->rng, 10, 4000) * 1000;
+		break;
+	case 1:
+		s->silent_until = w->t + rng_between(&w->rng, 5, 3000) * 1000;
+		break;
+	case 2:
+	case 8: {
+		/* back to an old zone, for long enough that somebody who looks can see it */
+		unsigned old = (unsigned)rng_upto(&w->rng, (int64_t)w->num_versions);
+		const struct version *v = &w->versions[old];
+		if (i > 0 && s->there && !s->alias && s->back_until == 0 && old < s->version && turning_back_allowed(d, dec) &&
+		    world_safe_version(w, old) && v->signed_until > w->t / 1000) {
+			world_serve(w, i, old);
+			s->back_until = w->t + gap + rng_between(&w->rng, 10, 2000) * 1000;
+			d->num_backs++;
+		}
+		break;
+	}
+	case 3:
+		w->instances[rng_upto(&w->rng, (int64_t)w->num_instances)].down_until =
+			w->t + rng_between(&w->rng, 5, 2000) * 1000;
+		break;
+	case 4:
+		if (!w->check_signatures)
+			w->wall_offset += rng_between(&w->rng, -100000, 100000) * 1000;
+		break;
+	case 5:
+		drive_crash(d);
+		break;
+	case 6:
+		/* a server joins, with what is there now, or leaves */
+		if (i > 1 && !s->alias && s->back_until == 0 && dec->state <= RO_AGEING) {
+			s->there = !s->there;
+			world_serve(w, i, (unsigned)w->num_versions - 1);
+		}
+		break;
+	case 7:
+		/* not what a late update would undo before anybody can have seen it */
+		if ((dec->state == RO_STEADY || dec->state == RO_AGEING) && !world_late_pending(w, LATE_UPDATE))
+			d->num_edits += turning_back_allowed(d, dec) && world_hand_edit(w);
+		break;
+	default:
+		break;
+	}
+}
+
+static void wait(struct drive *d, const struct decision *dec)
+{
+	struct world *w = d->w;
+	int64_t ms = dec->wake_ms > 0 ? dec->wake_ms : 1000;
+	bool trouble = d->faults && rng_chance(&w->rng, 80);
+	pass(d, trouble ? rng_upto(&w->rng, ms + 1) : ms);
+	if (trouble)
+		misfortune(d, dec);
+}
+
+/* A roll that says it is done has changed the key everywhere and left nothing behind. */
+static void check_done(struct drive *d)
+{
+	const struct world *w = d->w;
+	for (size_t i = 0; i < d->facts->roll.num_moves; i++) {
+		const struct fact_move *m = &d->facts->roll.moves[i];
+		const struct winstance *in = &w->instances[m->instance];
+		if (in->presented < m->to)
+			fail(d, "a roll is done", "and an instance presents the old key");
+		for (size_t g = 0; g < W_GENERATIONS; g++)
+			if (in->gens[g].number == m->from)
+				fail(d, "a roll is done", "and the old key is still there");
+	}
+}
+
+bool drive_step(struct drive *d)
+{
+	struct decision dec;
+	struct why event = { 0 };
+	d->num_steps++;
+	rollover_decide(d->facts, &d->policy, drive_now(d), &dec);
+	unsigned before = d->facts->shown_state;
+	bool known = d->facts->shown_since.s != 0;
+	if (rollover_show(d->facts, &dec, drive_now(d))) {
+		if (known && !step_allowed(rollover_states, RO_NUM_STATES, before, dec.state))
+			fail(d, "a state that may not follow", rollover_states[before].name);
+		if (d->trace)
+			(void)printf("%9lld %s: %s [%s]\n", (long long)(d->w->t / 1000), rollover_states[dec.state].name, dec.why,
+			             dec.waiting_for);
+	}
+	switch (dec.action) {
+	case RA_NONE:
+		wait(d, &dec);
+		break;
+	case RA_RECORD:
+		rollover_record(d->facts, &d->policy, &dec, drive_now(d), &event);
+		if (dec.mark == RM_ENDED && d->facts->roll.end == ROLL_DONE)
+			check_done(d);
+		drive_save(d, "noted", event.text);
+		(void)crashes(d);
+		break;
+	case RA_FIND:
+		find(d);
+		if (!crashes(d))
+			drive_save(d, NULL, NULL);
+		break;
+	case RA_LOOK:
+		look(d);
+		if (!crashes(d))
+			drive_save(d, NULL, NULL);
+		break;
+	case RA_PROBE:
+		probe(d);
+		if (!crashes(d))
+			drive_save(d, NULL, NULL);
+		break;
+	case RA_UPDATE:
+		update(d, &dec);
+		break;
+	case RA_PREPARE:
+		ask(d, &dec, ASK_PREPARE);
+		break;
+	case RA_CERTIFY:
+		ask(d, &dec, ASK_CERTIFY);
+		break;
+	case RA_SWAP:
+		ask(d, &dec, ASK_SWAP);
+		break;
+	case RA_RETIRE:
+		ask(d, &dec, ASK_RETIRE);
+		break;
+	default:
+		assert(!"an action");
+	}
+	if (d->w->broken[0] != '\0')
+		fail(d, "broken promise", d->w->broken);
+	return d->broken[0] == '\0';
+}

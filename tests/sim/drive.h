@@ -1,0 +1,41 @@
+/* Owns:  the controller's shell in the simulator: carries out each action in the
+ *        world, journals, crashes between any two steps and comes back with
+ *        what was journalled.
+ * Never: corrects the controller.
+ * Spec:  –
+ * Start at: drive_step. */
+#ifndef TESTS_SIM_DRIVE_H
+#define TESTS_SIM_DRIVE_H
+
+#include "tlsa-sync/journal_db.h"
+#include "tlsa-sync/rollover.h"
+#include "world.h"
+
+struct drive {
+	struct world *w;
+	struct policy policy;
+	struct facts *facts;
+	struct facts *saved; /* the journal: what a crash leaves */
+	struct journal *journal; /* the real one, when asked for; then `saved` is not used */
+	bool guard;
+	bool faults;
+	bool trace;
+	int crash_per_mille;
+	unsigned num_steps, num_crashes, num_updates, num_lost, num_backs, num_edits;
+	char broken[1024]; /* a guard refusal, a state that may not follow, … */
+};
+
+/* drive_init makes facts for the world's instances; drive_fini frees. */
+bool drive_init(struct drive *d);
+void drive_fini(struct drive *d);
+
+/* drive_step: one decision, carried out. Returns false when something is broken. */
+bool drive_step(struct drive *d);
+
+/* drive_now reads the controller's clocks. drive_crash loses what was not
+ * journalled, and some time. */
+struct stamp drive_now(struct drive *d);
+void drive_save(struct drive *d, const char *event, const char *words);
+void drive_crash(struct drive *d);
+
+#endif

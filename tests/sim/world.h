@@ -1,0 +1,114 @@
+/* Owns:  the world the controller lives in, in true time: a primary and its
+ *        secondaries, what every cache may still hold, danegate instances, late
+ *        and lost messages; and the one checker.
+ * Never: helps the controller: it answers what it is asked.
+ * Spec:  RFC 7671 8: each (usage, selector, matching type) in a cached set must
+ *        have a record of the key presented.
+ * Start at: struct world, world_check. */
+#ifndef TESTS_SIM_WORLD_H
+#define TESTS_SIM_WORLD_H
+
+#include "rng.h"
+#include "tlsa-sync/facts.h"
+
+enum { W_SERVERS = 6, W_INSTANCES = 3, W_GENERATIONS = 8, W_VERSIONS = 4096, W_SPANS = 4096, W_LATE = 32 };
+
+/* One version of the TLSA set, as the primary made it. */
+struct version {
+	struct tlsa_set set;
+	uint32_t ttl_s;
+	int64_t signed_until; /* true time, seconds */
+};
+
+/* One server served one version from `from` to `to` (INT64_MAX: still does). A cache may have
+ * fetched it at the last moment. */
+struct span {
+	unsigned server, version;
+	int64_t from, to;
+	bool unseen; /* the controller was never answered in this time: then only one TTL is promised */
+};
+
+struct server {
+	bool there;    /* among the zone's servers */
+	bool alias;    /* holds only the CNAME */
+	unsigned version;
+	int64_t transfer_at; /* catches up then */
+	int64_t stuck_until; /* no transfer before */
+	int64_t silent_until;
+	int64_t back_until;  /* serves an old version until then */
+	bool asked_in_span;
+};
+
+struct wgen {
+	uint64_t number; /* 0: none */
+	uint8_t spki[KEY_NUM_ALGORITHMS][32];
+};
+
+struct winstance {
+	struct wgen gens[W_GENERATIONS];
+	uint64_t active, presented, last, first; /* first: presented when the world began */
+	bool ever_swapped;
+	int64_t down_until;
+	bool rsa;
+};
+
+/* Something that takes effect later than its sender believes. */
+enum late_kind { LATE_NONE, LATE_UPDATE, LATE_SWAP };
+struct late {
+	enum late_kind kind;
+	int64_t at;
+	struct tlsa_set adds, deletes;
+	uint32_t ttl_s;
+	unsigned instance;
+	uint64_t generation;
+};
+
+struct world {
+	struct rng rng;
+	int64_t t; /* true time, ms */
+	int64_t boot_t, wall_offset;
+	unsigned boot;
+	uint32_t negative_ttl_s, zone_ttl_s;
+	int64_t signature_life_s;
+	bool check_signatures; /* replays of old signatures count as caches */
+	int64_t lag_ms;        /* the most a transfer takes */
+	int64_t margin_ms;     /* senders cache for so much longer */
+	size_t num_versions;
+	struct version versions[W_VERSIONS];
+	size_t num_spans;
+	struct span spans[W_SPANS];
+	size_t num_servers;
+	struct server servers[W_SERVERS];
+	size_t num_instances;
+	struct winstance instances[W_INSTANCES];
+	struct late late[W_LATE];
+	struct tlsa foreign; /* somebody's record that fits only the first key; len 0: none */
+	char broken[512];    /* the first broken promise */
+};
+
+/* world_check asks, now: does each set that any cache may hold match what each
+ * instance presents, for each kind of record in it and each algorithm? The first
+ * failure is kept in w->broken. Held: what a server serves or served until less
+ * than two TTLs ago (a resolver, and a sender that keeps it for as long again). */
+void world_check(struct world *w);
+
+/* world_run moves the world to true time `until`, checking at each change. */
+void world_run(struct world *w, int64_t until);
+
+/* The primary's side of an update; true when something changed. */
+void world_update(struct world *w, const struct tlsa_set *adds, const struct tlsa_set *deletes, uint32_t ttl_s);
+/* Somebody edits the zone by hand: a record goes, or the TTL changes. False, and nothing
+ * happens, when that alone would break the promise. */
+bool world_hand_edit(struct world *w);
+void world_late(struct world *w, const struct late *late);
+bool world_late_pending(const struct world *w, enum late_kind kind);
+
+void world_serve(struct world *w, unsigned server, unsigned version);
+void world_present(struct world *w, unsigned instance, uint64_t generation);
+struct wgen *world_gen(struct world *w, unsigned instance, uint64_t number);
+struct wgen *world_new_gen(struct world *w, unsigned instance);
+struct tlsa world_record(const struct wgen *g, enum key_algorithm algorithm);
+/* world_safe_version: would serving it now keep the promise? */
+bool world_safe_version(struct world *w, unsigned version);
+
+#endif

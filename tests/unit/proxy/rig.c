@@ -1,0 +1,461 @@
+#include "rig.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "proxy/relay/backend.h"
+
+#define HEALTHY_EHLO "250-mta.test\r\n250-PIPELINING\r\n250-SIZE 10000000\r\n250-8BITMIME\r\n" \
+                     "250-DSN\r\n250-SMTPUTF8\r\n250-XCLIENT NAME ADDR PORT PROTO HELO\r\n250 ENHANCEDSTATUSCODES\r\n"
+#define HEALTHY_CAPS (SMTP_CAP_PIPELINING | SMTP_CAP_SIZE | SMTP_CAP_8BITMIME | SMTP_CAP_DSN | SMTP_CAP_SMTPUTF8)
+
+struct rig {
+	const struct rig_setup *setup;
+	struct rig_result *out;
+	enum rig_cut cut;
+	uint32_t seed;
+	struct smtp_session *s;
+	struct bytes client;      /* sent by the client, not taken by the session */
+	/* The link and the MTA at its end. */
+	struct backend *b;
+	const struct rig_mta *mta;
+	bool in_data, mta_closed, blurted, said_yes;
+	struct bytes to_mta, from_mta, at_backend; /* under way; arrived but not taken */
+	struct bytes body;
+};
+
+static uint32_t next_random(struct rig *r)
+{
+	r->seed ^= r->seed << 13;
+	r->seed ^= r->seed >> 17;
+	r->seed ^= r->seed << 5;
+	return r->seed;
+}
+
+static size_t piece(struct rig *r, size_t left)
+{
+	size_t n = r->cut == RIG_WHOLE ? left : r->cut == RIG_BYTES ? 1 : 1 + next_random(r) % 40;
+	return n < left ? n : left;
+}
+
+static void note(char *to, size_t cap, const char *format, ...)
+{
+	size_t len = strlen(to);
+	va_list ap;
+	va_start(ap, format);
+	int n = vsnprintf(to + len, cap - len, format, ap);
+	va_end(ap);
+	assert_true(n >= 0 && (size_t)n < cap - len);
+}
+
+static void say(struct rig *r, const char *healthy, const char *scripted)
+{
+	const char *text = scripted != NULL ? scripted : healthy;
+	if (text[0] == '\0') {
+		r->mta_closed = true;
+		return;
+	}
+	assert_int_equal(bytes_append(&r->from_mta, slice_str(text)), EC_OK);
+}
+
+static void mta_rcpt(struct rig *r, const char *line)
+{
+	const char *local = strchr(line, '<');
+	assert_non_null(local);
+	local++;
+	if (strncmp(local, "no", 2) == 0)
+		say(r, "550 5.1.1 No such user\r\n", NULL);
+	else if (strncmp(local, "later", 5) == 0)
+		say(r, "450 4.2.1 Later\r\n", NULL);
+	else if (strncmp(local, "many", 4) == 0)
+		say(r, "452 Too many\r\n", NULL);
+	else if (strncmp(local, "die", 3) == 0)
+		r->mta_closed = true;
+	else if (strncmp(local, "multi", 5) == 0)
+		say(r, "550-5.7.1 One\r\n550 5.7.1 Two\r\n", NULL);
+	else
+		say(r, "250 2.1.5 Ok\r\n", r->mta->rcpt);
+}
+
+static void mta_line(struct rig *r, char *line)
+{
+	const struct rig_mta *m = r->mta;
+	note(r->out->backend, sizeof r->out->backend, "%s|", line);
+	if (strncmp(line, "EHLO ", 5) == 0)
+		say(r, HEALTHY_EHLO, m->ehlo);
+	else if (strncmp(line, "XCLIENT ", 8) == 0)
+		say(r, "220 mta.test again\r\n", m->xclient);
+	else if (strncmp(line, "MAIL FROM:", 10) == 0)
+		say(r, "250 2.1.0 Ok\r\n", m->mail);
+	else if (strncmp(line, "RCPT TO:", 8) == 0)
+		mta_rcpt(r, line);
+	else if (strcmp(line, "RSET") == 0)
+		say(r, "250 2.0.0 Ok\r\n", m->rset);
+	else if (strcmp(line, "QUIT") == 0)
+		say(r, "221 2.0.0 Bye\r\n", NULL);
+	else if (strcmp(line, "DATA") == 0) {
+		const char *reply = m->data != NULL ? m->data : "354 Go on\r\n";
+		r->in_data = strncmp(reply, "354", 3) == 0;
+		say(r, reply, NULL);
+	} else
+		fail_msg("the MTA got a command it does not know: %s", line);
+}
+
+/* Stores a message: the first header, ours, apart; the rest unstuffed. */
+static void mta_store(struct rig *r)
+{
+	struct slice body = bytes_slice(&r->body);
+	struct rig_result *o = r->out;
+	size_t at = 0;
+	for (bool first = true; at < body.len; first = false) {
+		const uint8_t *lf = memchr(body.p + at, '\n', body.len - at);
+		assert_non_null(lf);
+		size_t end = (size_t)(lf - body.p) + 1;
+		if (!first && body.p[at] != '\t')
+			break;
+		at = end;
+	}
+	assert_true(at < sizeof o->received);
+	memcpy(o->received, body.p, at);
+	o->received[at] = '\0';
+	for (bool start = true; at < body.len; at++) {
+		assert_true(o->stored_len + 8 < sizeof o->stored);
+		if (!(start && body.p[at] == '.'))
+			o->stored[o->stored_len++] = (char)body.p[at];
+		start = body.p[at] == '\n';
+	}
+	memcpy(o->stored + o->stored_len, "\n--\n", 5);
+	o->stored_len += 4;
+	o->num_stored++;
+	bytes_fini(&r->body);
+}
+
+/* The MTA reads the strict way, and notes what a lax one would stumble over. */
+static void mta_read(struct rig *r)
+{
+	struct slice in;
+	while (!r->mta_closed && (in = bytes_slice(&r->to_mta)).len > 0) {
+		const uint8_t *lf = memchr(in.p, '\n', in.len);
+		if (lf == NULL)
+			return;
+		size_t len = (size_t)(lf - in.p);
+		if (len == 0 || in.p[len - 1] != '\r' || memchr(in.p, '\r', len - 1) != NULL || memchr(in.p, '\0', len) != NULL)
+			r->out->saw_bad_bytes = true;
+		if (r->in_data && len == 2 && in.p[0] == '.') {
+			r->in_data = false;
+			note(r->out->backend, sizeof r->out->backend, ".|");
+			const char *reply = r->mta->final != NULL ? r->mta->final : "250 2.6.0 Stored\r\n";
+			if (strncmp(reply, "250", 3) == 0) {
+				mta_store(r);
+				r->said_yes = true;
+			}
+			bytes_fini(&r->body);
+			say(r, reply, NULL);
+			if (r->mta->close_after_final)
+				r->mta_closed = true;
+		} else if (r->in_data) {
+			assert_int_equal(bytes_append(&r->body, slice_first(in, len + 1)), EC_OK);
+			if (r->mta->blurt != NULL && !r->blurted && bytes_len(&r->body) > 400) {
+				r->blurted = true;
+				say(r, r->mta->blurt, NULL);
+			}
+		} else {
+			char line[8192];
+			assert_true(len < sizeof line);
+			memcpy(line, in.p, len - 1);
+			line[len - 1] = '\0';
+			bytes_consume(&r->to_mta, len + 1);
+			mta_line(r, line);
+			continue;
+		}
+		bytes_consume(&r->to_mta, len + 1);
+	}
+}
+
+static void link_close(struct rig *r)
+{
+	if (r->b == NULL)
+		return;
+	note(r->out->backend, sizeof r->out->backend, ")");
+	backend_free(r->b);
+	r->b = NULL;
+	r->in_data = false;
+	bytes_fini(&r->to_mta);
+	bytes_fini(&r->from_mta);
+	bytes_fini(&r->at_backend);
+	bytes_fini(&r->body);
+}
+
+static void link_open(struct rig *r)
+{
+	r->mta = r->setup->two && r->out->num_links > 0 ? &r->setup->mta_later : &r->setup->mta;
+	r->out->num_links++;
+	if (r->mta->refuse_connect) {
+		smtp_session_backend_lost(r->s, SMTP_WHY_BACKEND_CONNECT);
+		return;
+	}
+	struct backend_client client = { SLICE_LIT("2001:db8::7"), 4711, smtp_session_helo(r->s), true };
+	struct backend_setup setup = { SLICE_LIT("edge.test"), r->setup->xclient ? &client : NULL };
+	r->b = backend_new(&setup);
+	assert_non_null(r->b);
+	note(r->out->backend, sizeof r->out->backend, "(");
+	r->mta_closed = r->blurted = false;
+	say(r, "220 mta.test ESMTP\r\n", r->mta->greeting);
+}
+
+/* Every reply line: code, enhanced code of the same class where it must be, text. */
+static void check_reply(struct rig *r, struct slice line)
+{
+	char token[32];
+	assert_in_range(line.len, 6, 512);
+	assert_memory_equal(line.p + line.len - 2, "\r\n", 2);
+	for (size_t i = 0; i < line.len - 2; i++)
+		assert_in_range(line.p[i], 0x20, 0x7e);
+	unsigned class, subject, detail;
+	char text[520] = { 0 };
+	memcpy(text, line.p, line.len - 2);
+	note(r->out->text, sizeof r->out->text, "%s\n", text);
+	if (text[3] == '-')
+		return;
+	assert_int_equal(text[3], ' ');
+	if (sscanf(text + 4, "%1u.%3u.%3u", &class, &subject, &detail) == 3) {
+		assert_int_equal(class, text[0] - '0');
+		snprintf(token, sizeof token, "%.3s:%u.%u.%u ", text, class, subject, detail);
+	} else {
+		/* RFC 2034 4: all but the greeting, EHLO, HELO; 354 has none. */
+		assert_true(strncmp(text, "220 edge.test", 13) == 0 || strncmp(text, "354 ", 4) == 0 ||
+		            strcmp(text, "250 edge.test") == 0);
+		snprintf(token, sizeof token, "%.3s ", text);
+	}
+	note(r->out->client, sizeof r->out->client, "%s", token);
+}
+
+static void on_reply(struct rig *r, const struct smtp_event *ev)
+{
+	struct slice rest = ev->bytes;
+	if (ev->message && ev->code == 250) {
+		assert_true(r->said_yes); /* P1 */
+		r->said_yes = false;
+	}
+	while (rest.len > 0) {
+		const uint8_t *lf = memchr(rest.p, '\n', rest.len);
+		assert_non_null(lf);
+		size_t len = (size_t)(lf - rest.p) + 1;
+		/* EHLO's last line has a keyword where others have an enhanced code. */
+		if (slice_eq(slice_first(rest, len), SLICE_LIT("250 ENHANCEDSTATUSCODES\r\n"))) {
+			note(r->out->client, sizeof r->out->client, "250 ");
+			note(r->out->text, sizeof r->out->text, "250 ENHANCEDSTATUSCODES\n");
+		} else {
+			check_reply(r, slice_first(rest, len));
+		}
+		rest = slice_from(rest, len);
+	}
+}
+
+static void act(struct rig *r, const struct smtp_event *ev)
+{
+	assert_false(r->out->closed);
+	switch (ev->kind) {
+	case SMTP_EV_REPLY:
+		on_reply(r, ev);
+		break;
+	case SMTP_EV_START_TLS:
+		note(r->out->client, sizeof r->out->client, "TLS ");
+		smtp_session_tls_done(r->s, &(struct smtp_tls_info){ SLICE_LIT("TLSv1.3"), SLICE_LIT("TLS_AES_128_GCM_SHA256"),
+		                                                     SLICE_LIT("mx1(.)test\r\n") });
+		break;
+	case SMTP_EV_OPEN_BACKEND:
+		assert_non_null(ev->mail);
+		assert_non_null(ev->rcpt);
+		if (r->b != NULL && backend_free_for_use(r->b))
+			smtp_session_backend_ready(r->s, backend_caps(r->b), true);
+		else
+			link_open(r);
+		break;
+	case SMTP_EV_MAIL:
+		backend_mail(r->b, ev->mail);
+		break;
+	case SMTP_EV_RCPT:
+		backend_rcpt(r->b, ev->rcpt);
+		break;
+	case SMTP_EV_DATA:
+		r->said_yes = false;
+		smtp_session_set_time(r->s, (struct wall){ 1795303571 });
+		backend_data(r->b);
+		break;
+	case SMTP_EV_BODY:
+		if (r->b == NULL)
+			break;
+		assert_int_equal(backend_output(r->b).len, 0);
+		for (size_t i = 0; i < ev->num_ranges; i++)
+			assert_int_equal(bytes_append(&r->to_mta, ev->ranges[i]), EC_OK);
+		break;
+	case SMTP_EV_COMMIT:
+		if (r->b != NULL)
+			backend_commit(r->b);
+		break;
+	case SMTP_EV_RESET:
+		backend_reset(r->b);
+		break;
+	case SMTP_EV_ABORT:
+		link_close(r);
+		break;
+	case SMTP_EV_CLOSE:
+		note(r->out->client, sizeof r->out->client, "[%s]", smtp_reason_name(ev->reason));
+		r->out->closed = true;
+		break;
+	default:
+		fail();
+	}
+}
+
+/* Moves what the backend object has to say. Returns whether something moved. */
+static bool pump_link(struct rig *r)
+{
+	struct backend_event ev;
+	bool moved = false;
+	if (r->b == NULL)
+		return false;
+	struct slice out = backend_output(r->b);
+	if (out.len > 0) {
+		assert_int_equal(bytes_append(&r->to_mta, out), EC_OK);
+		backend_sent(r->b);
+		moved = true;
+	}
+	while (r->b != NULL && backend_next(r->b, &ev)) {
+		moved = true;
+		switch (ev.kind) {
+		case BACKEND_EV_READY:
+			smtp_session_backend_ready(r->s, ev.caps, false);
+			break;
+		case BACKEND_EV_ANSWER:
+			smtp_session_backend_answer(r->s, ev.answer);
+			break;
+		case BACKEND_EV_LOST:
+			assert_non_null(ev.words);
+			link_close(r);
+			smtp_session_backend_lost(r->s, ev.reason);
+			break;
+		case BACKEND_EV_QUIT:
+			link_close(r);
+			break;
+		}
+		return true; /* the session's events come first */
+	}
+	return moved;
+}
+
+static bool pump_mta(struct rig *r)
+{
+	if (r->b == NULL)
+		return false;
+	mta_read(r);
+	size_t left = bytes_len(&r->from_mta);
+	if (left > 0) {
+		size_t n = piece(r, left);
+		assert_int_equal(bytes_append(&r->at_backend, slice_first(bytes_slice(&r->from_mta), n)), EC_OK);
+		bytes_consume(&r->from_mta, n);
+	}
+	size_t used = 0;
+	struct slice in = bytes_slice(&r->at_backend);
+	backend_feed(r->b, in, &used);
+	assert_true(used <= in.len);
+	bytes_consume(&r->at_backend, used);
+	if (left == 0 && used == 0 && r->mta_closed && backend_deadline(r->b) != BACKEND_DEADLINE_NONE) {
+		r->mta_closed = false;
+		backend_eof(r->b);
+		return true;
+	}
+	return left > 0 || used > 0;
+}
+
+static void pump(struct rig *r)
+{
+	for (bool moved = true; moved;) {
+		struct smtp_event ev;
+		moved = false;
+		while (smtp_session_next(r->s, &ev)) {
+			act(r, &ev);
+			moved = true;
+		}
+		moved |= pump_link(r);
+		if (moved)
+			continue;
+		struct slice in = bytes_slice(&r->client);
+		size_t used;
+		smtp_session_feed(r->s, in, &used);
+		assert_true(used <= in.len);
+		while (smtp_session_next(r->s, &ev)) {
+			act(r, &ev);
+			moved = true;
+			if (ev.kind == SMTP_EV_START_TLS)
+				assert_int_equal(used, in.len);
+		}
+		bytes_consume(&r->client, used);
+		moved |= used > 0 || pump_mta(r);
+	}
+}
+
+static void deliver(struct rig *r, struct slice in)
+{
+	while (in.len > 0) {
+		size_t n = piece(r, in.len);
+		/* A copy of exactly this size, so that a sanitizer sees one octet too far. */
+		uint8_t *copy = malloc(n);
+		assert_non_null(copy);
+		memcpy(copy, in.p, n);
+		assert_int_equal(bytes_append(&r->client, slice_of(copy, n)), EC_OK);
+		free(copy);
+		pump(r);
+		in = slice_from(in, n);
+	}
+}
+
+static uint32_t or_default(uint32_t v, uint32_t normal)
+{
+	return v != 0 ? v : normal;
+}
+
+void rig_run(const struct rig_setup *setup, struct slice in, enum rig_cut cut, uint32_t seed, struct rig_result *out)
+{
+	struct rig r = { .setup = setup, .out = out, .cut = cut, .seed = seed != 0 ? seed : 1 };
+	struct smtp_limits limits = {
+		.hostname = "edge.test",
+		.max_message_size = setup->max_size,
+		.max_recipients = or_default(setup->max_recipients, 1000),
+		.max_commands = or_default(setup->max_commands, 1000),
+		.max_errors = or_default(setup->max_errors, 20),
+		.max_transactions = or_default(setup->max_transactions, 100),
+		.bare_newline = setup->normalize ? SMTP_BARE_NORMALIZE : SMTP_BARE_REJECT,
+	};
+	struct smtp_setup s = { .limits = &limits, .caps = { or_default(setup->caps, HEALTHY_CAPS), 0 },
+		                .tls_offered = !setup->no_tls, .client_addr = SLICE_LIT("192.0.2.1"), .id = SLICE_LIT("s1") };
+	memset(out, 0, sizeof *out);
+	r.s = smtp_session_new(&s);
+	assert_non_null(r.s);
+	if (!setup->talk_early)
+		smtp_session_greet(r.s);
+	pump(&r);
+	while (in.len > 0) {
+		const uint8_t *wait = memchr(in.p, 0xff, in.len);
+		size_t len = wait != NULL ? (size_t)(wait - in.p) : in.len;
+		deliver(&r, slice_first(in, len));
+		in = slice_from(in, len + 1);
+		if (setup->draining && wait != NULL)
+			smtp_session_drain(r.s);
+		pump(&r);
+	}
+	if (setup->eof) {
+		smtp_session_eof(r.s);
+		pump(&r);
+	}
+	link_close(&r);
+	smtp_session_free(r.s);
+	bytes_fini(&r.client);
+}

@@ -1,0 +1,60 @@
+/* Owns:  a whole edge in memory: a client's bytes, the session, the backend
+ *        dialogue and a scripted MTA behind it, joined as the daemon joins them.
+ * Never: decides anything itself; it checks what must hold in every run.
+ * Spec:  proxy/smtp/session.h and proxy/relay/backend.h, "The contract".
+ * Start at: rig_run. */
+#ifndef TESTS_RIG_H
+#define TESTS_RIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/slice.h"
+#include "proxy/smtp/session.h"
+
+/* In a client's bytes this octet is no data: all before it has been answered
+ * before what follows is sent. */
+#define WAIT "\xff"
+
+/* What the MTA says; NULL: what a healthy one says. "" is: closes the
+ * connection instead. Texts are raw. RCPT is answered by its local part: no…
+ * 550, later… 450, many… 452, multi… two lines, die… closes; else by `rcpt`. */
+struct rig_mta {
+	const char *greeting, *ehlo, *mail, *rcpt, *data, *final, *rset, *xclient;
+	const char *blurt;       /* said in the middle of the body */
+	bool close_after_final;  /* after the reply to the dot */
+	bool refuse_connect;
+};
+
+struct rig_setup {
+	struct rig_mta mta;
+	struct rig_mta mta_later; /* from the second connection on, if `two` is set */
+	bool two;
+	bool normalize, no_tls, draining, xclient, talk_early;
+	uint64_t max_size;
+	uint32_t max_recipients, max_commands, max_errors, max_transactions;
+	uint32_t caps; /* told to the session at its start; 0: what a healthy MTA offers */
+	bool eof;      /* the client closes behind its last octet */
+};
+
+enum rig_cut { RIG_WHOLE, RIG_BYTES, RIG_RANDOM };
+
+struct rig_result {
+	char client[8192];  /* "220 250 250:2.1.0 …" and, at the end, "[quit]": the reason of CLOSE */
+	char text[65536];   /* the replies themselves */
+	char backend[8192]; /* what the MTA got, lines joined by '|'; '(' connected, ')' closed, "." the dot */
+	char stored[65536]; /* the messages it took, without our Received:, dots unstuffed; each ends in "\n--\n" */
+	size_t stored_len;
+	char received[4096]; /* the last Received: header */
+	unsigned num_stored;
+	unsigned num_links;
+	bool closed;
+	bool saw_bad_bytes; /* the backend got a bare CR or LF */
+};
+
+/* rig_run plays `in`. With RIG_RANDOM, `seed` chooses the cuts, of the client's
+ * bytes and of the MTA's. Fails the test when something that must always hold does not. */
+void rig_run(const struct rig_setup *setup, struct slice in, enum rig_cut cut, uint32_t seed, struct rig_result *out);
+
+#endif

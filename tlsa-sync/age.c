@@ -1,0 +1,79 @@
+#include "tlsa-sync/age.h"
+
+static void later(struct age *a, enum age_reason reason, int64_t until_ms, struct stamp now)
+{
+	int64_t left = until_ms - now.count_ms;
+	if (left > a->left_ms) {
+		a->left_ms = left;
+		a->reason = reason;
+	}
+}
+
+/* The moment of the last k-th answer, and the start of the latest watch. */
+static struct age age_proof(const struct facts *f, unsigned digest, int64_t *out_run_ms)
+{
+	struct age a = { .reason = AGE_NO_PROOF, .server = -1 };
+	int64_t since = f->digests[digest].spoiled.count_ms;
+	for (unsigned s = 0; s < f->num_servers; s++) {
+		const struct fact_agree *row = facts_agree(f, s, digest);
+		if (row == NULL || row->proof_ms == 0) {
+			a.server = (int)s;
+			return a;
+		}
+		if (row->proof_ms > since)
+			since = row->proof_ms;
+		if (row->run_ms > *out_run_ms) {
+			*out_run_ms = row->run_ms;
+			a.server = (int)s;
+		}
+	}
+	if (f->num_servers > 0) {
+		a.reason = AGE_OLD;
+		a.since_ms = since;
+	}
+	return a;
+}
+
+struct age age_of(const struct facts *f, const struct policy *p, const uint8_t spki_sha256[32], struct stamp now)
+{
+	int digest = facts_digest(f, spki_sha256);
+	if (digest < 0)
+		return (struct age){ .reason = AGE_NO_PROOF, .server = -1 };
+	int64_t run_ms = 0;
+	struct age a = age_proof(f, (unsigned)digest, &run_ms);
+	if (a.reason != AGE_OLD)
+		return a;
+	a.ttl_s = facts_ttl_max(f);
+	int64_t ttl_ms = (int64_t)a.ttl_s * 1000, margin_ms = p->cache_margin_s * 1000;
+	later(&a, AGE_TTL, a.since_ms + 2 * ttl_ms + margin_ms, now);
+	later(&a, AGE_FLOOR, a.since_ms + p->floor_s * 1000, now);
+	if (p->wait == WAIT_SIGNATURES) {
+		const struct fact_digest *d = &f->digests[digest];
+		later(&a, AGE_SIGNATURES, d->old_signature_count_ms, now);
+		later(&a, AGE_SIGNATURES, now.count_ms + (d->old_signature.s - now.wall.s) * 1000, now);
+	}
+	a.back_ms = a.left_ms;
+	later(&a, AGE_UNWATCHED, run_ms + ttl_ms + margin_ms, now);
+	return a;
+}
+
+struct age age_of_generation(const struct facts *f, const struct policy *p, unsigned instance, uint64_t generation,
+                             struct stamp now)
+{
+	struct age worst = { .reason = AGE_NO_PROOF, .server = -1 };
+	bool first = true;
+	for (size_t i = 0; i < f->num_keys; i++) {
+		const struct fact_key *k = &f->keys[i];
+		if (k->instance != instance || k->generation != generation)
+			continue;
+		struct age a = age_of(f, p, k->spki_sha256, now);
+		if (a.reason == AGE_NO_PROOF)
+			return a;
+		int64_t back_ms = a.back_ms > worst.back_ms ? a.back_ms : worst.back_ms;
+		if (first || a.left_ms > worst.left_ms || (a.left_ms == worst.left_ms && a.since_ms > worst.since_ms))
+			worst = a;
+		worst.back_ms = back_ms;
+		first = false;
+	}
+	return worst;
+}

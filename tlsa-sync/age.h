@@ -1,0 +1,36 @@
+/* Owns:  the wait rule: has a digest been in DNS for long enough that no cache can
+ *        hold a set without it?
+ * Never: acts on it; knows nothing of states.
+ * Spec:  RFC 7671 8.1 (two TTLs), RFC 7672 4, RFC 7583 3.2 (propagation, then TTL).
+ * Start at: age_of. */
+#ifndef TLSA_SYNC_AGE_H
+#define TLSA_SYNC_AGE_H
+
+#include "tlsa-sync/rollover.h"
+
+/* What keeps the digest young the longest. */
+enum age_reason { AGE_OLD, AGE_NO_PROOF, AGE_TTL, AGE_FLOOR, AGE_SIGNATURES, AGE_UNWATCHED };
+
+struct age {
+	enum age_reason reason;
+	int server;       /* AGE_NO_PROOF, AGE_UNWATCHED: which one, or -1 */
+	int64_t since_ms; /* T_all, on the counted clock; 0 without proof */
+	int64_t left_ms;  /* to go; 0 when old, or without proof */
+	int64_t back_ms;  /* the same for going back to it: what was not watched does not count */
+	uint32_t ttl_s;   /* TTLmax */
+};
+
+/* age_of applies the rule to a digest of ours:
+ * T_all is the moment the last server gave its k-th good answer in a row. Old is
+ * what has T_all + 2 x TTLmax + margin behind it, and T_all + floor; with
+ * WAIT_SIGNATURES also the end of every signature seen over a set without it.
+ * And since nobody saw what a server did while we were not looking, all of
+ * them have been watched without a gap for one TTLmax + margin. */
+struct age age_of(const struct facts *f, const struct policy *p, const uint8_t spki_sha256[32], struct stamp now);
+
+/* age_of_generation is the youngest key's of a generation; AGE_NO_PROOF when it
+ * is not known. */
+struct age age_of_generation(const struct facts *f, const struct policy *p, unsigned instance, uint64_t generation,
+                             struct stamp now);
+
+#endif

@@ -1,0 +1,43 @@
+/* tlsa-sync run: the daemon, in the foreground. */
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/log_fs.h"
+#include "config/load_fs.h"
+#include "tlsa-sync/cmd_ask_fs.h"
+#include "tlsa-sync/daemon_uv.h"
+
+static struct config *load(const char *path)
+{
+	struct config *cfg = NULL;
+	struct config_errors *errs = calloc(1, sizeof *errs);
+	if (errs != NULL && config_load(path, CONFIG_FOR_TLSA_SYNC, &cfg, errs) != EC_OK)
+		for (size_t i = 0; i < errs->num; i++)
+			(void)fprintf(stderr, "%s\n", errs->items[i]);
+	free(errs);
+	return cfg;
+}
+
+int cmd_run(struct cmd *cmd)
+{
+	static const struct option none[] = { { 0 } };
+	if (getopt_long(cmd->argc, cmd->argv, "", none, NULL) != -1 || optind < cmd->argc) {
+		(void)fprintf(stderr, "tlsa-sync run: takes no arguments\n");
+		return CMD_USAGE;
+	}
+	struct config *cfg = load(cmd->config_path);
+	if (cfg == NULL)
+		return CMD_USAGE;
+	enum daemon_end end = DAEMON_RELOAD;
+	struct why why = { 0 };
+	enum ec ec = EC_OK;
+	while (ec == EC_OK && end == DAEMON_RELOAD) {
+		log_setup((enum log_format)cfg->log.format, (enum log_level)cfg->log.level, "tlsa-sync");
+		ec = daemon_run(cmd->config_path, &cfg, &end, &why);
+	}
+	if (ec != EC_OK)
+		(void)fprintf(stderr, "tlsa-sync: %s\n", why.text[0] != '\0' ? why.text : ec_text(ec));
+	config_free(cfg);
+	return ec == EC_OK ? CMD_OK : CMD_REFUSED;
+}

@@ -1,0 +1,12 @@
+# The controller's pure core: bytes and times in, values out. No suite but this
+# list says what tests/unit/tlsa-sync and tests/sim link.
+set(TLSA_SYNC_CORE facts.c facts_dns.c age.c words.c rollover.c step_dns.c step_roll.c alarms.c marks.c guard.c
+    plan.c status_text.c rollover_json.c)
+list(TRANSFORM TLSA_SYNC_CORE PREPEND ${PROJECT_SOURCE_DIR}/tlsa-sync/)
+add_library(tlsa_sync_core STATIC ${TLSA_SYNC_CORE})
+target_include_directories(tlsa_sync_core PUBLIC ${PROJECT_SOURCE_DIR})
+target_link_libraries(tlsa_sync_core PRIVATE danegate_flags PUBLIC certs_core dns_core base_core PkgConfig::JANSSON)
+
+add_library(tlsa_sync_journal STATIC ${PROJECT_SOURCE_DIR}/tlsa-sync/journal_db.c)
+target_include_directories(tlsa_sync_journal PUBLIC ${PROJECT_SOURCE_DIR})
+target_link_libraries(tlsa_sync_journal PRIVATE danegate_flags PUBLIC tlsa_sync_core PkgConfig::SQLITE)

@@ -1,0 +1,506 @@
+/* evidence_find: zone_find -> A and AAAA of the identity (unless configured) ->
+ * found. evidence_look: for each address of each server of each zone one task
+ * with three questions under way at once: TLSA raw, SOA raw, TLSA validated
+ * through that server. A task that has its three outcomes is judged; a server
+ * whose tasks are all judged is reported; after the last one, looked.
+ * `kick` lets go of the tasks from the loop, so nothing is reported from
+ * inside evidence_look. */
+#include "tlsa-sync/evidence_uv.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/address.h"
+#include "dns/ask_ares.h"
+#include "dns/packet_ldns.h"
+#include "tlsa-sync/clock_uv.h"
+#include "tlsa-sync/evidence_answer.h"
+
+enum { DNS_PORT = 53, TASKS_MAX = FACT_SERVERS };
+
+struct task {
+	struct evidence *e;
+	unsigned row;
+	struct dns_name apex;
+	struct sockaddr_storage address;
+	struct evidence_hop hop;
+	struct secure *at; /* kept from one look to the next */
+	struct ask_call *tlsa_call;
+	struct ask_call *soa_call;
+	struct secure_call *secure_call;
+	unsigned pending;
+	struct evidence_seen seen;
+};
+
+struct row {
+	struct server_id id;
+	unsigned pending; /* tasks */
+	bool answered;
+	struct answer answer;
+	struct why answer_words; /* answer.words points here */
+	struct why silence;
+};
+
+struct evidence {
+	uv_loop_t *loop;
+	const struct config *cfg;
+	struct dns_name host;
+	struct dns_name owner;
+	struct secure *root;
+	struct ask *ask;
+	struct evidence_events events;
+	void *arg;
+	uv_timer_t kick;
+	bool freed;
+
+	struct zone_call *zone_call;
+	struct secure_call *address_calls[2];
+	unsigned address_pending;
+	struct sockaddr_storage addresses[FACT_ADDRESSES];
+	unsigned num_addresses;
+	struct why addresses_why;
+
+	struct zone_map *map;
+	struct task *tasks[TASKS_MAX];
+	size_t num_tasks;
+	struct row rows[FACT_SERVERS];
+	size_t num_rows;
+	size_t rows_pending;
+};
+
+static struct secure_options secure_options_of(const struct config *cfg)
+{
+	return (struct secure_options){
+		.trust_anchor_file = cfg->dns.trust_anchor,
+		.root_hints_file = cfg->dns.root_hints,
+		.forwarders = (const char *const *)cfg->dns.resolver.items,
+		.num_forwarders = cfg->dns.resolver.num,
+		.timeout_ms = (int)cfg->dns.timeout_ms,
+		.keep_test_tld = cfg->dns.keep_test_tld,
+	};
+}
+
+/* --- who serves it --- */
+
+static void task_free(struct task *t)
+{
+	if (t == NULL)
+		return;
+	ask_cancel(t->tlsa_call);
+	ask_cancel(t->soa_call);
+	secure_cancel(t->secure_call);
+	secure_free(t->at);
+	free(t);
+}
+
+static void tasks_free(struct task **tasks, size_t num)
+{
+	for (size_t i = 0; i < num; i++)
+		task_free(tasks[i]);
+}
+
+static unsigned row_of(struct evidence *e, const struct zone_server *s)
+{
+	struct server_id id = { 0 };
+	char text[DNS_NAME_TEXT_SIZE];
+	dns_name_print(text, &s->name);
+	struct writer w = writer_of(id.name, sizeof id.name);
+	writer_str(&w, text);
+	if (address_port(&s->address) == DNS_PORT)
+		address_print_ip(id.address, &s->address);
+	else
+		address_print(id.address, &s->address);
+	for (unsigned i = 0; i < e->num_rows; i++)
+		if (strcmp(e->rows[i].id.name, id.name) == 0 && strcmp(e->rows[i].id.address, id.address) == 0)
+			return i;
+	e->rows[e->num_rows] = (struct row){ .id = id };
+	return (unsigned)e->num_rows++;
+}
+
+/* The first hop that lies in `zone` is the one its servers are asked about. */
+static struct evidence_hop hop_of(const struct zone_map *map, unsigned zone)
+{
+	struct evidence_hop hop = { 0 };
+	for (unsigned h = 0; h < map->num_hops; h++) {
+		if (map->hops[h].alias && map->hops[h].ttl_s > hop.chain_ttl_s)
+			hop.chain_ttl_s = map->hops[h].ttl_s;
+		if (hop.owner.len > 0 || map->hops[h].zone != zone)
+			continue;
+		hop.owner = map->hops[h].owner;
+		hop.alias = map->hops[h].alias;
+		if (hop.alias && h + 1 < map->num_hops)
+			hop.target = map->hops[h + 1].owner;
+	}
+	return hop;
+}
+
+/* task_make reuses the validating context of an earlier search. */
+static enum ec task_make(struct evidence *e, struct task **old, size_t num_old, const struct zone_info *zone,
+                         struct evidence_hop hop, const struct zone_server *s, struct why *why)
+{
+	struct task *t = calloc(1, sizeof *t);
+	if (t == NULL)
+		return why_set(why, EC_NO_MEMORY, "out of memory");
+	*t = (struct task){ .e = e, .apex = zone->apex, .address = s->address, .hop = hop };
+	for (size_t i = 0; i < num_old && t->at == NULL; i++) {
+		if (old[i]->at != NULL && dns_name_eq(&old[i]->apex, &t->apex) &&
+		    address_eq(&old[i]->address, &t->address)) {
+			t->at = old[i]->at;
+			old[i]->at = NULL;
+		}
+	}
+	struct secure_options options = secure_options_of(e->cfg);
+	enum ec ec = t->at != NULL ? EC_OK : secure_new_at(e->loop, &options, &t->apex, &t->address, &t->at, why);
+	if (ec != EC_OK) {
+		free(t);
+		return ec;
+	}
+	t->row = row_of(e, s);
+	e->tasks[e->num_tasks++] = t;
+	return EC_OK;
+}
+
+/* rows_make turns the zone map into tasks and rows. */
+static enum ec rows_make(struct evidence *e, const struct zone_map *map, struct why *why)
+{
+	struct task *old[TASKS_MAX];
+	size_t num_old = e->num_tasks;
+	memcpy(old, e->tasks, sizeof old);
+	e->num_tasks = e->num_rows = 0;
+	enum ec ec = EC_OK;
+	for (unsigned z = 0; ec == EC_OK && z < map->num_zones; z++) {
+		const struct zone_info *zone = &map->zones[z];
+		struct evidence_hop hop = hop_of(map, z);
+		char apex[DNS_NAME_TEXT_SIZE];
+		char lame[DNS_NAME_TEXT_SIZE];
+		dns_name_print(apex, &zone->apex);
+		dns_name_print(lame, &zone->lame);
+		if (zone->lame.len > 0)
+			ec = why_set(why, EC_NOT_FOUND,
+			             "%s: its name server %s has no address, so nobody can prove what it serves; give it one or "
+			             "take it out of the NS records", apex, lame);
+		else if (zone->cut || e->num_tasks + zone->num_servers > TASKS_MAX)
+			ec = why_set(why, EC_LIMIT, "%s: more than %d addresses of name servers", apex, TASKS_MAX);
+		for (unsigned s = 0; ec == EC_OK && hop.owner.len > 0 && s < zone->num_servers; s++)
+			ec = task_make(e, old, num_old, zone, hop, &zone->servers[s], why);
+	}
+	tasks_free(old, num_old);
+	if (ec != EC_OK) {
+		tasks_free(e->tasks, e->num_tasks);
+		e->num_tasks = e->num_rows = 0;
+	}
+	return ec;
+}
+
+static int by_name(const void *a, const void *b)
+{
+	const struct server_id *x = a;
+	const struct server_id *y = b;
+	int order = strcmp(x->name, y->name);
+	return order != 0 ? order : strcmp(x->address, y->address);
+}
+
+static void report_found(struct evidence *e)
+{
+	struct server_id servers[FACT_SERVERS];
+	char texts[FACT_ADDRESSES][ADDRESS_TEXT_SIZE];
+	const char *addresses[FACT_ADDRESSES];
+	for (size_t i = 0; i < e->num_rows; i++)
+		servers[i] = e->rows[i].id;
+	qsort(servers, e->num_rows, sizeof servers[0], by_name); /* the order of an NS set changes */
+	for (unsigned i = 0; i < e->num_addresses; i++) {
+		address_print(texts[i], &e->addresses[i]);
+		addresses[i] = texts[i];
+	}
+	struct why none = { 0 };
+	e->events.found(e->arg, EC_OK, servers, e->num_rows, addresses, e->num_addresses, &e->addresses_why, &none);
+}
+
+static void report_not_found(struct evidence *e, enum ec ec, const struct why *why)
+{
+	struct why none = { 0 };
+	e->events.found(e->arg, ec, NULL, 0, NULL, 0, &none, why);
+}
+
+static void take_addresses(struct evidence *e, const struct secure_answer *answer)
+{
+	char host[DNS_NAME_TEXT_SIZE];
+	dns_name_print(host, &e->host);
+	if (answer->status == SECURE_FAILED || answer->status == SECURE_BOGUS) {
+		(void)why_set(&e->addresses_why, answer->ec, "%s %s: %s", host, dns_type_name(answer->type),
+		              answer->why.text[0] != '\0' ? answer->why.text : ec_text(answer->ec));
+		return;
+	}
+	enum ec ec = secure_addresses(answer, (uint16_t)e->cfg->tlsa_sync.probe.port, e->addresses, FACT_ADDRESSES,
+	                              &e->num_addresses);
+	if (ec != EC_OK)
+		(void)why_set(&e->addresses_why, ec, "%s has more than %d addresses", host, FACT_ADDRESSES);
+}
+
+static void on_address(struct evidence *e, unsigned which, const struct secure_answer *answer)
+{
+	e->address_calls[which] = NULL;
+	take_addresses(e, answer);
+	if (--e->address_pending > 0)
+		return;
+	char host[DNS_NAME_TEXT_SIZE];
+	dns_name_print(host, &e->host);
+	if (e->addresses_why.text[0] != '\0')
+		e->num_addresses = 0; /* a part of the addresses proves nothing */
+	else if (e->num_addresses == 0)
+		(void)why_set(&e->addresses_why, EC_NOT_FOUND, "%s has neither A nor AAAA records", host);
+	report_found(e);
+}
+
+static void on_a(void *arg, const struct secure_answer *answer)
+{
+	on_address(arg, 0, answer);
+}
+
+static void on_aaaa(void *arg, const struct secure_answer *answer)
+{
+	on_address(arg, 1, answer);
+}
+
+static void configured_addresses(struct evidence *e)
+{
+	const struct config_probe *p = &e->cfg->tlsa_sync.probe;
+	for (size_t i = 0; i < p->addresses.num; i++) {
+		if (e->num_addresses == FACT_ADDRESSES) {
+			(void)why_set(&e->addresses_why, EC_LIMIT, "probe.addresses: more than %d", FACT_ADDRESSES);
+			e->num_addresses = 0;
+			return;
+		}
+		enum ec ec = address_parse(slice_str(p->addresses.items[i]), (uint16_t)p->port,
+		                           &e->addresses[e->num_addresses], &e->addresses_why);
+		if (ec == EC_OK)
+			e->num_addresses++;
+	}
+}
+
+static void find_addresses(struct evidence *e)
+{
+	e->num_addresses = 0;
+	e->addresses_why = (struct why){ 0 };
+	if (e->cfg->tlsa_sync.probe.addresses.num > 0) {
+		configured_addresses(e);
+		report_found(e);
+		return;
+	}
+	struct why why = { 0 };
+	e->address_pending = 2;
+	struct secure_answer failed = { .status = SECURE_FAILED, .ec = EC_DNS_FAILED, .type = DNS_A };
+	if (secure_ask(e->root, &e->host, DNS_A, 0, on_a, e, &e->address_calls[0], &why) != EC_OK)
+		on_address(e, 0, &failed);
+	failed.type = DNS_AAAA;
+	if (secure_ask(e->root, &e->host, DNS_AAAA, 0, on_aaaa, e, &e->address_calls[1], &why) != EC_OK)
+		on_address(e, 1, &failed);
+}
+
+static void on_zone(void *arg, enum ec ec, const struct zone_map *map, const struct why *why)
+{
+	struct evidence *e = arg;
+	e->zone_call = NULL;
+	struct why words = *why;
+	if (ec == EC_OK)
+		ec = rows_make(e, map, &words);
+	if (ec == EC_OK && e->map == NULL && (e->map = malloc(sizeof *e->map)) == NULL)
+		ec = why_set(&words, EC_NO_MEMORY, "out of memory");
+	if (ec != EC_OK) {
+		report_not_found(e, ec, &words);
+		return;
+	}
+	*e->map = *map;
+	find_addresses(e);
+}
+
+enum ec evidence_find(struct evidence *e, struct evidence_events events, void *arg, struct why *why)
+{
+	e->events = events;
+	e->arg = arg;
+	secure_forget(e->root);
+	struct zone_options options = { 0 };
+	return zone_find(e->root, e->loop, &e->owner, options, on_zone, e, &e->zone_call, why);
+}
+
+/* --- what each server answers --- */
+
+static void row_done(struct evidence *e, struct row *r)
+{
+	struct why none = { 0 };
+	if (r->silence.text[0] != '\0')
+		e->events.server(e->arg, &r->id, NULL, &r->silence);
+	else if (r->answered)
+		e->events.server(e->arg, &r->id, &r->answer, &none);
+	if (--e->rows_pending == 0)
+		e->events.looked(e->arg);
+}
+
+/* task_step is called for each outcome, and once from `kick`. */
+static void task_step(struct task *t)
+{
+	if (--t->pending > 0)
+		return;
+	struct evidence *e = t->e;
+	struct row *r = &e->rows[t->row];
+	struct answer answer;
+	struct why why = { 0 };
+	enum ec ec = evidence_judge(&t->seen, &t->hop, clock_wall().s, &answer, &why);
+	if (ec != EC_OK) {
+		r->silence = why;
+	} else {
+		if (!r->answered)
+			r->answer = answer;
+		else
+			evidence_merge(&r->answer, &answer);
+		r->answered = true;
+		if (r->answer.words != NULL && r->answer.words != r->answer_words.text) {
+			(void)why_set(&r->answer_words, EC_OK, "%s", r->answer.words);
+			r->answer.words = r->answer_words.text;
+		}
+	}
+	if (--r->pending == 0)
+		row_done(e, r);
+}
+
+static void on_tlsa(void *arg, enum ec ec, struct slice packet, const struct why *why)
+{
+	struct task *t = arg;
+	t->tlsa_call = NULL;
+	t->seen.raw_ec = ec;
+	t->seen.raw_why = *why;
+	if (ec == EC_OK)
+		t->seen.raw_ec = packet_parse(packet, &t->seen.raw, &t->seen.raw_why);
+	if (ec == EC_OK)
+		t->seen.denial_until = evidence_denial_until(packet, clock_wall().s);
+	task_step(t);
+}
+
+static void on_soa(void *arg, enum ec ec, struct slice packet, const struct why *why)
+{
+	struct task *t = arg;
+	(void)why;
+	t->soa_call = NULL;
+	struct dns_answer *a = ec == EC_OK ? calloc(1, sizeof *a) : NULL;
+	struct why ignored = { 0 };
+	if (a != NULL && packet_parse(packet, a, &ignored) == EC_OK && a->has_soa) {
+		t->seen.has_serial = true;
+		t->seen.serial = a->soa.serial;
+	}
+	free(a);
+	task_step(t);
+}
+
+static void on_secure(void *arg, const struct secure_answer *answer)
+{
+	struct task *t = arg;
+	t->secure_call = NULL;
+	t->seen.status = answer->status;
+	t->seen.secure_why = answer->why;
+	if (secure_tlsa(answer, &t->seen.secure_set) != EC_OK) {
+		t->seen.status = SECURE_FAILED;
+		(void)why_set(&t->seen.secure_why, EC_SYNTAX, "a TLSA record that can't be read, or too many");
+	}
+	task_step(t);
+}
+
+static void task_start(struct task *t)
+{
+	struct evidence *e = t->e;
+	int timeout_ms = (int)e->cfg->dns.timeout_ms;
+	t->seen = (struct evidence_seen){ .raw_ec = EC_IO };
+	t->pending = 1; /* `kick` takes it off */
+	struct ask_flags flags = { .dnssec = true };
+	enum ec ec = ask_server(e->ask, &t->address, &t->hop.owner, DNS_TLSA, flags, timeout_ms, on_tlsa, t, &t->tlsa_call,
+	                        &t->seen.raw_why);
+	t->seen.raw_ec = ec;
+	t->pending += ec == EC_OK;
+	struct why ignored = { 0 };
+	ec = ask_server(e->ask, &t->address, &t->apex, DNS_SOA, (struct ask_flags){ 0 }, timeout_ms, on_soa, t, &t->soa_call,
+	                &ignored);
+	t->pending += ec == EC_OK;
+	ec = secure_ask(t->at, &t->hop.owner, DNS_TLSA, timeout_ms, on_secure, t, &t->secure_call, &t->seen.secure_why);
+	t->pending += ec == EC_OK;
+}
+
+static void on_kick(uv_timer_t *timer)
+{
+	struct evidence *e = timer->data;
+	size_t num = e->num_tasks;
+	if (num == 0)
+		e->events.looked(e->arg);
+	for (size_t i = 0; i < num; i++)
+		task_step(e->tasks[i]);
+}
+
+enum ec evidence_look(struct evidence *e, struct evidence_events events, void *arg, struct why *why)
+{
+	if (evidence_map(e) == NULL)
+		return why_set(why, EC_MISSING, "the zone's servers are not known yet");
+	e->events = events;
+	e->arg = arg;
+	for (size_t i = 0; i < e->num_rows; i++)
+		e->rows[i] = (struct row){ .id = e->rows[i].id };
+	for (size_t i = 0; i < e->num_tasks; i++)
+		e->rows[e->tasks[i]->row].pending++;
+	e->rows_pending = e->num_rows;
+	for (size_t i = 0; i < e->num_tasks; i++)
+		task_start(e->tasks[i]);
+	uv_timer_start(&e->kick, on_kick, 0, 0);
+	return EC_OK;
+}
+
+const struct zone_map *evidence_map(const struct evidence *e)
+{
+	return e->num_rows == 0 ? NULL : e->map;
+}
+
+/* --- life --- */
+
+static void on_kick_closed(uv_handle_t *h)
+{
+	free(h->data);
+}
+
+enum ec evidence_new(uv_loop_t *loop, const struct config *cfg, const char *identity, struct evidence **out,
+                     struct why *why)
+{
+	struct evidence *e = calloc(1, sizeof *e);
+	if (e == NULL)
+		return why_set(why, EC_NO_MEMORY, "out of memory");
+	e->loop = loop;
+	e->cfg = cfg;
+	uv_timer_init(loop, &e->kick);
+	e->kick.data = e;
+	struct secure_options options = secure_options_of(cfg);
+	enum ec ec = dns_name_parse(slice_str(identity), &e->host, why);
+	if (ec == EC_OK)
+		ec = dns_name_prepend("_25._tcp", &e->host, &e->owner, why);
+	if (ec == EC_OK)
+		ec = secure_new(loop, &options, &e->root, why);
+	if (ec == EC_OK)
+		ec = ask_new(loop, &e->ask, why);
+	if (ec != EC_OK) {
+		evidence_free(e);
+		e = NULL;
+	}
+	*out = e;
+	return ec;
+}
+
+void evidence_free(struct evidence *e)
+{
+	if (e == NULL || e->freed)
+		return;
+	e->freed = true;
+	zone_cancel(e->zone_call);
+	secure_cancel(e->address_calls[0]);
+	secure_cancel(e->address_calls[1]);
+	tasks_free(e->tasks, e->num_tasks);
+	e->num_tasks = 0;
+	secure_free(e->root);
+	ask_free(e->ask);
+	free(e->map);
+	e->map = NULL;
+	uv_close((uv_handle_t *)&e->kick, on_kick_closed);
+}
