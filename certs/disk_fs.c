@@ -10,11 +10,31 @@
 
 static enum ec failed(struct why *why, int error, const char *what, const char *name)
 {
-	enum ec ec = error == ENOSPC || error == EDQUOT                    ? EC_NO_SPACE :
-	             error == ENOENT                                       ? EC_NOT_FOUND :
-	             error == EACCES || error == EPERM || error == EROFS ? EC_PERMISSION :
-	             error == EEXIST                                       ? EC_EXISTS :
-	                                                                     EC_IO;
+	enum ec ec = EC_IO;
+	switch (error) {
+	case ENOSPC:
+	case EDQUOT:
+		ec = EC_NO_SPACE;
+		break;
+	case ENOENT:
+		ec = EC_NOT_FOUND;
+		break;
+	case EACCES:
+	case EPERM:
+	case EROFS:
+		ec = EC_PERMISSION;
+		break;
+	case EEXIST:
+		ec = EC_EXISTS;
+		break;
+	case ENOTDIR: /* something else stands where a file or directory of ours should */
+	case EISDIR:
+	case ELOOP:
+		ec = EC_CORRUPT;
+		break;
+	default:
+		break;
+	}
 	return why_set(why, ec, "cannot %s %s: %s", what, name, strerror(error));
 }
 

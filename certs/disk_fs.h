@@ -19,8 +19,8 @@ struct disk_fault {
 
 /* All names are relative to the directory `dir` (an open descriptor) and are
  * never followed through a symbolic link. Failures are EC_NO_SPACE (disk full, quota),
- * EC_NOT_FOUND, EC_PERMISSION (also a read-only disk), EC_IO, with the name and the
- * system's words in `why`. */
+ * EC_NOT_FOUND, EC_PERMISSION (also a read-only disk), EC_CORRUPT (a link, or a file
+ * where a directory should be), EC_IO, with the name and the system's words in `why`. */
 struct disk {
 	struct disk_fault fault;
 };

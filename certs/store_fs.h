@@ -64,8 +64,12 @@ void store_keys_fini(struct store_keys *k);
 
 /* store_create makes a new generation: a key and a self-signed certificate of
  * `life_s` for each algorithm in the set `algorithms` (1u << enum
- * key_algorithm). Returns EC_NO_SPACE (disk full) and EC_IO with the disk as it
- * was, EC_RANGE, EC_SYNTAX, EC_LIMIT, EC_CORRUPT. */
+ * key_algorithm). Returns EC_NO_SPACE (disk full), EC_PERMISSION and EC_IO with
+ * the disk as it was (a number may be used up), EC_RANGE, EC_SYNTAX, EC_CORRUPT.
+ *
+ * For this and every change below: when the very last sync fails, the change is
+ * in place although an error is returned, and may or may not survive a power cut.
+ * Each is idempotent or shows in the view, so: look, then try again. */
 enum ec store_create(struct store *s, const char *identity, unsigned algorithms, int64_t life_s, struct wall now,
                      uint64_t *out_number, struct why *why) MUST_CHECK;
 

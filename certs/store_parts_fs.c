@@ -250,13 +250,13 @@ enum ec store_generation_read(const struct store *s, const char *identity, int d
 	if (ec == EC_OK)
 		return EC_OK;
 	store_keys_fini(keys);
-	/* A missing piece is damage: a generation appears and goes as a whole. */
-	if (ec == EC_PERMISSION) {
+	/* A missing piece is damage: a generation appears and goes as a whole. What
+	 * may be better in a moment (EC_IO: too many open files) is not. */
+	if (ec == EC_PERMISSION || ec == EC_IO || ec == EC_NO_MEMORY) {
 		why_prefix(why, "%s/%s/%s", s->path, identity, name);
 		return ec;
 	}
 	struct why what = why == NULL ? (struct why){ 0 } : *why;
-	return why_set(why, ec == EC_NO_MEMORY ? ec : EC_CORRUPT,
-	               "%s/%s/%s: %.250s; restore it from a backup, or remove the directory", s->path, identity, name,
+	return why_set(why, EC_CORRUPT, "%s/%s/%s: %.250s; restore it from a backup, or remove the directory", s->path, identity, name,
 	               what.text);
 }

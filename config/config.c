@@ -51,6 +51,7 @@ enum ec config_defaults(struct config **out)
 	struct config *cfg = calloc(1, sizeof *cfg);
 	if (cfg == NULL)
 		return EC_NO_MEMORY;
+	cfg->programs = 1u << CONFIG_FOR_DANEGATE | 1u << CONFIG_FOR_TLSA_SYNC;
 	cfg->file_name = strdup("");
 	cfg->text = strdup("");
 	enum ec ec = scope_init(SCHEMA_IN_CONFIG, cfg);
@@ -88,7 +89,8 @@ size_t config_diff(const struct config *before, const struct config *after,
 	size_t num = 0;
 	for (size_t i = 0; i < schema_num_rows; i++) {
 		const struct schema_row *row = &schema_rows[i];
-		if (row->scope != SCHEMA_IN_CONFIG || row->type == SCHEMA_SECTION || scope_row_eq(row, before, after))
+		if (row->scope != SCHEMA_IN_CONFIG || row->type == SCHEMA_SECTION ||
+		    (schema_used_by(row) & after->programs) == 0 || scope_row_eq(row, before, after))
 			continue;
 		num += row->needs_restart;
 		if (on_change != NULL)

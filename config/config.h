@@ -162,6 +162,7 @@ struct config {
 	struct config_limits limits;
 	struct config_tlsa_sync tlsa_sync;
 
+	unsigned programs; /* OR of 1u << enum config_program: who it was read for; config_load says one, config_parse both */
 	char *file_name; /* as given to config_parse */
 	char *text; /* what was parsed, text_len bytes and a NUL: workers get this */
 	size_t text_len;
@@ -214,10 +215,12 @@ struct config_mark config_mark_of(const struct config *cfg, const char *key);
  * YAML that config_parse reads back to an equal one. Returns EC_NO_MEMORY. */
 enum ec config_dump(const struct config *cfg, struct bytes *out) MUST_CHECK;
 
-/* config_diff calls `on_change` for each changed setting, in schema order: its
- * dotted key and whether it can take effect without a restart. Lists and
- * identities compare as a whole ("identities"). Returns the number of changes
- * that need a restart. `on_change` may be NULL. */
+/* config_diff calls `on_change` for each changed setting that matters to
+ * after->programs (the two programs share one file, and a change in tlsa_sync is
+ * nothing to danegate), in schema order: its dotted key and whether it can take
+ * effect without a restart. Lists and identities compare as a whole
+ * ("identities"). Returns the number of changes that need a restart. `on_change`
+ * may be NULL. */
 size_t config_diff(const struct config *before, const struct config *after,
                    void (*on_change)(void *arg, const char *key, bool reloadable), void *arg);
 

@@ -121,8 +121,8 @@ static void check_directory(struct check *c, const char *key, const char *path, 
 	enum ec ec = EC_OK;
 	const char *owner = c->user == NULL ? "" : c->user->pw_name;
 	if (stat(dir, &st) != 0)
-		ec = why_set(&why, ec_of_errno(errno), "directory %s cannot be used (%s); make it: install -d -m 0700 %s%s %s",
-		             dir, strerror(errno), c->user == NULL ? "" : "-o ", owner, dir);
+		ec = why_set(&why, ec_of_errno(errno), "directory %s cannot be used (%s); make it: install -d -m 0700%s%s %s",
+		             dir, strerror(errno), c->user == NULL ? "" : " -o ", owner, dir);
 	else if (!S_ISDIR(st.st_mode))
 		ec = why_set(&why, EC_IO, "%s is not a directory; name a directory", dir);
 	else if (access(dir, W_OK | X_OK) != 0)
@@ -218,6 +218,7 @@ enum ec config_load(const char *path, enum config_program program, struct config
 	ec = config_parse(bytes_slice(&text), path, &cfg, errs);
 	if (ec != EC_OK)
 		goto out;
+	cfg->programs = 1u << program;
 	/* Both, so that one run shows all there is to mend. */
 	enum ec needed = config_check_for(cfg, program, errs);
 	enum ec files = config_check_files(cfg, program, errs);

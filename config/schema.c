@@ -266,6 +266,25 @@ const struct schema_row *schema_nearest(const char *prefix, struct slice key)
 	return best;
 }
 
+unsigned schema_used_by(const struct schema_row *row)
+{
+	/* By the first part of the key; what is not here is for danegate alone. */
+	static const struct {
+		const char *top;
+		unsigned programs;
+	} tops[] = {
+		{ "tlsa_sync", 1u << CONFIG_FOR_TLSA_SYNC },
+		{ "user", 1u << CONFIG_FOR_DANEGATE | 1u << CONFIG_FOR_TLSA_SYNC },
+		{ "log", 1u << CONFIG_FOR_DANEGATE | 1u << CONFIG_FOR_TLSA_SYNC },
+		{ "dns", 1u << CONFIG_FOR_DANEGATE | 1u << CONFIG_FOR_TLSA_SYNC },
+	};
+	struct slice top = slice_of(row->key, strcspn(row->key, "."));
+	for (size_t i = 0; i < sizeof tops / sizeof tops[0]; i++)
+		if (slice_eq(slice_str(tops[i].top), top))
+			return tops[i].programs;
+	return 1u << CONFIG_FOR_DANEGATE;
+}
+
 bool schema_is_text(enum schema_type type)
 {
 	return type >= SCHEMA_TEXT && type <= SCHEMA_NEXT_HOP;

@@ -68,6 +68,10 @@ bool schema_parent_is(const struct schema_row *row, const char *prefix);
  * `prefix`, was probably meant to be, or NULL. */
 const struct schema_row *schema_nearest(const char *prefix, struct slice key);
 
+/* schema_used_by returns the programs that read the setting, as bits 1u << enum
+ * config_program. */
+unsigned schema_used_by(const struct schema_row *row);
+
 /* schema_is_text: the member is an owned `char *`. schema_is_list: it is a
  * struct config_list. */
 bool schema_is_text(enum schema_type type);

@@ -19,6 +19,17 @@ enum secure_status {
 /* secure_status_name returns "failed", "bogus", "insecure", "secure". */
 const char *secure_status_name(enum secure_status status);
 
+/* struct secure_options says how look-ups are made; secure_new copies what it
+ * needs. Zeroed but for the trust anchor it iterates from the built-in root hints. */
+struct secure_options {
+	const char *trust_anchor_file; /* DS or DNSKEY of the root in zone-file form; required */
+	const char *root_hints_file;   /* NULL or "" = those built into libunbound */
+	const char *const *forwarders; /* "192.0.2.53", "192.0.2.53:5353", "[2001:db8::1]:53" */
+	size_t num_forwarders;         /* 0 = iterate from the root */
+	int timeout_ms;                /* per question, when secure_ask gets 0; 0 = 5000 */
+	bool keep_test_tld;            /* look .test up instead of answering NXDOMAIN (RFC 6761 6.2) */
+};
+
 enum { SECURE_RDATA_MAX = 64 };
 
 /* struct secure_answer is lent to a callback; nothing in it outlives the call.

@@ -9,10 +9,9 @@
  * its timer is closed and no context is left. */
 #include "dns/secure_ub.h"
 
-#include "base/address.h"
+#include "dns/secure_config.h"
 
 #include <assert.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,11 +19,15 @@
 #include <unbound.h>
 #include <unistd.h>
 
-enum { TIMEOUT_MS = 5000, CONFIG_MAX = 16384, ANCHOR_MAX = 65536, HOLD_MS = 600000 };
+enum { TIMEOUT_MS = 5000, FILE_MAX = 65536, HOLD_MS = 600000 };
+
+/* libunbound reads the hints only when its thread starts: they stay open. */
+enum memory_file { FILE_CONFIG, FILE_ANCHOR, FILE_HINTS, FILE_COUNT };
 
 struct context {
 	struct secure *s;
 	struct ub_ctx *ub;
+	int files[FILE_COUNT]; /* -1 = none */
 	uv_poll_t poll;
 	uint64_t born_ms;
 	unsigned num_calls;
@@ -53,8 +56,8 @@ struct secure {
 	uv_loop_t *loop;
 	uv_timer_t timer;
 	char *config; /* text for ub_ctx_config */
-	char *anchor_file;
-	char *hints_file;
+	char *anchor; /* text of the trust anchor file */
+	char *hints;  /* text of the root hints file, or NULL */
 	int timeout_ms;
 	uint64_t life_ms;
 	bool keep_test_tld;
@@ -68,179 +71,103 @@ struct secure {
 	bool timer_closed;
 };
 
-/* --- settings --- */
-
-/* Why each: see unbound.conf(5). Nothing may outlive its truth (serve-expired,
- * aggressive-nsec, val-bogus-ttl, neg-cache), and a server that was dead a moment ago is tried again. */
-static const char fixed_config[] = "server:\n"
-				   " verbosity: 0\n"
-				   " use-syslog: no\n"
-				   " module-config: \"validator iterator\"\n"
-				   " do-not-query-localhost: no\n"
-				   " qname-minimisation: yes\n"
-				   " harden-glue: yes\n"
-				   " harden-dnssec-stripped: yes\n"
-				   " harden-below-nxdomain: yes\n"
-				   " edns-buffer-size: 1232\n"
-				   " minimal-responses: no\n"
-				   " trust-anchor-signaling: no\n"
-				   " aggressive-nsec: no\n"
-				   " serve-expired: no\n"
-				   " prefetch: no\n"
-				   " val-bogus-ttl: 0\n"
-				   " neg-cache-size: 0\n"
-				   " infra-host-ttl: 1\n"
-				   " infra-keep-probing: yes\n"
-				   " msg-cache-slabs: 1\n"
-				   " rrset-cache-slabs: 1\n"
-				   " infra-cache-slabs: 1\n"
-				   " key-cache-slabs: 1\n";
-
-/* "192.0.2.1@53", as unbound.conf wants it. */
-static void write_address(struct writer *w, const struct sockaddr_storage *a)
-{
-	char ip[ADDRESS_TEXT_SIZE];
-	address_print_ip(ip, a);
-	writer_format(w, "%s@%u", ip, address_port(a));
-}
-
-static enum ec write_forwarders(struct writer *w, const struct secure_options *o, struct why *why)
-{
-	if (o->num_forwarders == 0)
-		return EC_OK;
-	writer_str(w, "forward-zone:\n name: \".\"\n");
-	for (size_t i = 0; i < o->num_forwarders; i++) {
-		struct sockaddr_storage a;
-		enum ec ec = address_parse(slice_str(o->forwarders[i]), 53, &a, why);
-		if (ec != EC_OK) {
-			why_prefix(why, "resolver \"%.100s\"", o->forwarders[i]);
-			return EC_SYNTAX;
-		}
-		writer_str(w, " forward-addr: ");
-		write_address(w, &a);
-		writer_str(w, "\n");
-	}
-	return EC_OK;
-}
-
-/* One server for one zone. Without the key cache its DNSKEY is fetched from it
- * too, each time. */
-static void write_stub(struct writer *w, const struct dns_name *zone, const struct sockaddr_storage *at)
-{
-	char name[DNS_NAME_TEXT_SIZE];
-	dns_name_print(name, zone);
-	writer_format(w, " key-cache-size: 0\nstub-zone:\n name: \"%s\"\n stub-no-cache: yes\n stub-addr: ", name);
-	write_address(w, at);
-	writer_str(w, "\n");
-}
+/* --- contexts --- */
 
 static enum ec make_config(struct secure *s, const struct secure_options *o, const struct dns_name *zone,
 			   const struct sockaddr_storage *at, struct why *why)
 {
-	s->config = malloc(CONFIG_MAX);
+	s->config = malloc(SECURE_CONFIG_MAX);
 	if (s->config == NULL)
 		return why_set(why, EC_NO_MEMORY, "no memory for the resolver");
-	struct writer w = writer_of(s->config, CONFIG_MAX);
-	writer_str(&w, fixed_config);
-	if (zone != NULL)
-		write_stub(&w, zone, at);
-	enum ec ec = write_forwarders(&w, o, why);
-	if (ec == EC_OK && w.bad)
-		return why_set(why, EC_SYNTAX, "too many resolvers");
-	return ec;
+	struct writer w = writer_of(s->config, SECURE_CONFIG_MAX);
+	return secure_config_write(o, zone, at, &w, why);
 }
 
-/* --- contexts --- */
-
-/* A file without a root anchor would make the whole tree "insecure", and the pin
- * guard would let everything pass. */
-static bool names_root_anchor(char *text)
-{
-	char *save = NULL;
-	for (char *line = strtok_r(text, "\n", &save); line != NULL; line = strtok_r(NULL, "\n", &save)) {
-		line[strcspn(line, ";")] = '\0';
-		char *words = NULL;
-		char *word = strtok_r(line, " \t\r", &words);
-		if (word == NULL || strcmp(word, ".") != 0)
-			continue;
-		while ((word = strtok_r(NULL, " \t\r", &words)) != NULL) {
-			if (strcasecmp(word, "DS") == 0 || strcasecmp(word, "DNSKEY") == 0)
-				return true;
-		}
-	}
-	return false;
-}
-
-static enum ec read_file(const char *path, const char *what, char *out, size_t size, struct why *why)
+static enum ec read_file(const char *path, const char *what, char **out, struct why *why)
 {
 	FILE *f = fopen(path, "re");
 	if (f == NULL)
 		return why_set(why, EC_IO, "%s %s: %m", what, path);
-	size_t len = fread(out, 1, size - 1, f);
+	char *text = calloc(1, FILE_MAX);
+	size_t len = text != NULL ? fread(text, 1, FILE_MAX, f) : 0;
 	bool bad = ferror(f) != 0;
 	(void)fclose(f);
-	out[len] = '\0';
-	return bad ? why_set(why, EC_IO, "%s %s: can't be read", what, path) : EC_OK;
-}
-
-static enum ec check_files(const struct secure *s, struct why *why)
-{
-	char *text = malloc(ANCHOR_MAX);
+	*out = text; /* the caller frees it, come what may */
 	if (text == NULL)
 		return why_set(why, EC_NO_MEMORY, "no memory for the resolver");
-	enum ec ec = read_file(s->anchor_file, "trust anchor", text, ANCHOR_MAX, why);
-	if (ec == EC_OK && !names_root_anchor(text))
-		ec = why_set(why, EC_MISSING, "trust anchor %s: there is no DS or DNSKEY for \".\" in it", s->anchor_file);
-	if (ec == EC_OK && s->hints_file != NULL)
-		ec = read_file(s->hints_file, "root hints", text, ANCHOR_MAX, why);
-	free(text);
+	if (bad)
+		return why_set(why, EC_IO, "%s %s: can't be read", what, path);
+	if (len == FILE_MAX)
+		return why_set(why, EC_SYNTAX, "%s %s: longer than %d octets", what, path, FILE_MAX - 1);
+	return EC_OK;
+}
+
+static enum ec read_files(struct secure *s, const struct secure_options *o, struct why *why)
+{
+	const char *anchor = o->trust_anchor_file, *hints = o->root_hints_file;
+	if (anchor == NULL || anchor[0] == '\0')
+		return why_set(why, EC_MISSING, "no trust anchor file is named");
+	enum ec ec = read_file(anchor, "trust anchor", &s->anchor, why);
+	if (ec == EC_OK && !secure_config_anchors_root(slice_str(s->anchor)))
+		ec = why_set(why, EC_MISSING, "trust anchor %s: there is no DS or DNSKEY for \".\" in it", anchor);
+	if (ec == EC_OK && hints != NULL && hints[0] != '\0')
+		ec = read_file(hints, "root hints", &s->hints, why);
 	return ec;
 }
 
-/* ub_ctx_config takes a file name only: an anonymous file has one. */
-static int config_load(struct ub_ctx *ub, const char *text)
+/* Gives libunbound, which takes names of files only, this text as a file that only
+ * this process has. */
+static bool memory_file(struct context *c, enum memory_file which, const char *text, char path[32])
 {
-	char path[64];
-	int fd = memfd_create("danegate-dns", MFD_CLOEXEC);
-	if (fd < 0)
-		return UB_READFILE;
 	size_t len = strlen(text);
-	int rc = UB_READFILE;
-	if (write(fd, text, len) == (ssize_t)len) {
-		(void)snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-		rc = ub_ctx_config(ub, path);
-	}
-	(void)close(fd);
+	int fd = memfd_create("danegate-dns", MFD_CLOEXEC);
+	c->files[which] = fd;
+	(void)snprintf(path, 32, "/proc/self/fd/%d", fd);
+	return fd >= 0 && write(fd, text, len) == (ssize_t)len;
+}
+
+static int context_load(const struct secure *s, struct context *c)
+{
+	char config[32], anchor[32], hints[32];
+	if (!memory_file(c, FILE_CONFIG, s->config, config) || !memory_file(c, FILE_ANCHOR, s->anchor, anchor) ||
+	    !memory_file(c, FILE_HINTS, s->hints != NULL ? s->hints : "", hints))
+		return UB_READFILE;
+	(void)ub_ctx_debugout(c->ub, NULL); /* it would print to our standard error */
+	int rc = ub_ctx_async(c->ub, 1);
+	if (rc == 0)
+		rc = ub_ctx_config(c->ub, config);
+	if (rc == 0 && s->hints != NULL)
+		rc = ub_ctx_set_option(c->ub, "root-hints:", hints);
+	if (rc == 0)
+		rc = ub_ctx_add_ta_file(c->ub, anchor);
+	/* Also makes libunbound read the anchor now. Nothing lives under "invalid". */
+	if (rc == 0)
+		rc = ub_ctx_zone_remove(c->ub, s->keep_test_tld ? "test." : "nothing.invalid.");
 	return rc;
 }
 
-static enum ec context_setup(struct secure *s, struct ub_ctx *ub, struct why *why)
+static void context_delete(struct context *c)
 {
-	(void)ub_ctx_debugout(ub, NULL); /* it would print to our standard error */
-	int rc = ub_ctx_async(ub, 1);
-	if (rc == 0)
-		rc = config_load(ub, s->config);
-	if (rc == 0 && s->hints_file != NULL)
-		rc = ub_ctx_set_option(ub, "root-hints:", s->hints_file);
-	if (rc == 0)
-		rc = ub_ctx_add_ta_file(ub, s->anchor_file);
-	/* Also makes libunbound read its files now. Nothing lives under "invalid". */
-	if (rc == 0)
-		rc = ub_ctx_zone_remove(ub, s->keep_test_tld ? "test." : "nothing.invalid.");
-	if (rc == 0)
-		return EC_OK;
-	return why_set(why, rc == UB_NOMEM ? EC_NO_MEMORY : EC_SYNTAX, "libunbound: %s; trust anchor %s%s%s", ub_strerror(rc),
-		       s->anchor_file, s->hints_file != NULL ? ", root hints " : "", s->hints_file != NULL ? s->hints_file : "");
+	ub_ctx_delete(c->ub); /* stops and joins the thread; NULL is allowed */
+	for (size_t i = 0; i < FILE_COUNT; i++) {
+		if (c->files[i] >= 0)
+			(void)close(c->files[i]);
+	}
+	free(c);
+}
+
+static void secure_delete(struct secure *s)
+{
+	free(s->config);
+	free(s->anchor);
+	free(s->hints);
+	free(s);
 }
 
 static void secure_finish(struct secure *s)
 {
-	if (!s->closing || !s->timer_closed || s->contexts != NULL || s->delivering > 0)
-		return;
-	free(s->config);
-	free(s->anchor_file);
-	free(s->hints_file);
-	free(s);
+	if (s->closing && s->timer_closed && s->contexts == NULL && s->delivering == 0)
+		secure_delete(s);
 }
 
 static void on_poll_closed(uv_handle_t *h)
@@ -251,8 +178,7 @@ static void on_poll_closed(uv_handle_t *h)
 	while (*at != c)
 		at = &(*at)->next;
 	*at = c->next;
-	ub_ctx_delete(c->ub); /* stops and joins the thread */
-	free(c);
+	context_delete(c);
 	secure_finish(s);
 }
 
@@ -280,25 +206,20 @@ static void on_readable(uv_poll_t *p, int status, int events);
 static enum ec context_new(struct secure *s, struct why *why)
 {
 	struct context *c = calloc(1, sizeof *c);
-	struct ub_ctx *ub = c != NULL ? ub_ctx_create() : NULL;
-	if (ub == NULL) {
-		free(c);
+	if (c == NULL)
 		return why_set(why, EC_NO_MEMORY, "no memory for the resolver");
-	}
-	enum ec ec = context_setup(s, ub, why);
-	int rc = 0;
-	if (ec == EC_OK) {
-		rc = uv_poll_init(s->loop, &c->poll, ub_fd(ub));
-		if (rc != 0)
-			ec = why_set(why, EC_IO, "libunbound: %s", uv_strerror(rc));
-	}
-	if (ec != EC_OK) {
-		ub_ctx_delete(ub);
-		free(c);
-		return ec;
-	}
+	for (size_t i = 0; i < FILE_COUNT; i++)
+		c->files[i] = -1;
 	c->s = s;
-	c->ub = ub;
+	c->ub = ub_ctx_create();
+	int rc = c->ub != NULL ? context_load(s, c) : UB_NOMEM;
+	if (rc == 0 && uv_poll_init(s->loop, &c->poll, ub_fd(c->ub)) != 0)
+		rc = UB_SOCKET;
+	if (rc != 0) {
+		context_delete(c);
+		return why_set(why, rc == UB_NOMEM ? EC_NO_MEMORY : EC_SYNTAX,
+			       "libunbound: %s: is the trust anchor or root hints file damaged?", ub_strerror(rc));
+	}
 	c->poll.data = c;
 	c->born_ms = uv_now(s->loop);
 	c->next = s->contexts;
@@ -561,21 +482,6 @@ void secure_free(struct secure *s)
 	uv_close((uv_handle_t *)&s->timer, on_timer_closed);
 }
 
-static enum ec copy_options(struct secure *s, const struct secure_options *o, struct why *why)
-{
-	if (o->trust_anchor_file == NULL || o->trust_anchor_file[0] == '\0')
-		return why_set(why, EC_MISSING, "no trust anchor file is named");
-	s->anchor_file = strdup(o->trust_anchor_file);
-	if (o->root_hints_file != NULL && o->root_hints_file[0] != '\0') {
-		s->hints_file = strdup(o->root_hints_file);
-		if (s->hints_file == NULL)
-			return why_set(why, EC_NO_MEMORY, "no memory for the resolver");
-	}
-	s->timeout_ms = o->timeout_ms > 0 ? o->timeout_ms : TIMEOUT_MS;
-	s->keep_test_tld = o->keep_test_tld;
-	return s->anchor_file != NULL ? EC_OK : why_set(why, EC_NO_MEMORY, "no memory for the resolver");
-}
-
 static enum ec make(uv_loop_t *loop, const struct secure_options *options, const struct dns_name *zone,
 		    const struct sockaddr_storage *at, struct secure **out, struct why *why)
 {
@@ -584,22 +490,19 @@ static enum ec make(uv_loop_t *loop, const struct secure_options *options, const
 	if (s == NULL)
 		return why_set(why, EC_NO_MEMORY, "no memory for the resolver");
 	s->loop = loop;
+	s->timeout_ms = options->timeout_ms > 0 ? options->timeout_ms : TIMEOUT_MS;
+	s->keep_test_tld = options->keep_test_tld;
 	s->at_one_server = zone != NULL;
 	s->life_ms = zone != NULL ? SECURE_PARENTS_MS : SECURE_FRESH_MS;
-	enum ec ec = copy_options(s, options, why);
+	enum ec ec = read_files(s, options, why);
 	if (ec == EC_OK)
 		ec = make_config(s, options, zone, at, why);
-	if (ec == EC_OK)
-		ec = check_files(s, why);
 	if (ec == EC_OK) {
 		uv_update_time(loop);
 		ec = context_new(s, why);
 	}
 	if (ec != EC_OK) {
-		free(s->config);
-		free(s->anchor_file);
-		free(s->hints_file);
-		free(s);
+		secure_delete(s);
 		return ec;
 	}
 	int rc = uv_timer_init(loop, &s->timer);

@@ -17,24 +17,14 @@
 
 enum { SECURE_FRESH_MS = 1000 };
 
-/* All strings are copied by secure_new. */
-struct secure_options {
-	const char *trust_anchor_file; /* DS or DNSKEY of the root in zone-file form; required */
-	const char *root_hints_file;   /* NULL or "" = those built into libunbound */
-	const char *const *forwarders; /* "192.0.2.53", "192.0.2.53:5353", "[2001:db8::1]:53" */
-	size_t num_forwarders;         /* 0 = iterate from the root */
-	int timeout_ms;                /* per question, when secure_ask gets 0; 0 = 5000 */
-	bool keep_test_tld;            /* look .test up instead of answering NXDOMAIN (RFC 6761 6.2) */
-};
-
 struct secure;
 struct secure_call;
 
-/* secure_new makes a resolver on `loop` and checks the options. The two files
- * are read now and again with each new context: they have to stay readable.
- * A trust anchor file without an anchor for the root is refused: everything would
- * seem insecure. Returns EC_NO_MEMORY, EC_MISSING (no trust anchor named, or none in the
- * file), EC_IO (a file can't be read: the why names it), EC_SYNTAX (a forwarder, a file). */
+/* secure_new makes a resolver on `loop` and checks the options. The two files are
+ * read now and never again. A trust anchor file without an anchor for the root is
+ * refused: everything would seem insecure. Returns EC_NO_MEMORY, EC_MISSING (no
+ * trust anchor named, or none in the file), EC_IO (a file can't be read: the why
+ * names it), EC_SYNTAX (a forwarder, a file). */
 enum ec secure_new(uv_loop_t *loop, const struct secure_options *options, struct secure **out, struct why *why)
 	MUST_CHECK;
 
@@ -42,7 +32,8 @@ enum ec secure_new(uv_loop_t *loop, const struct secure_options *options, struct
  * is asked of the one server `at` only, each time anew, and that server's own
  * records, keys and signatures are validated. The DS and everything above come by the
  * usual way and may be up to SECURE_PARENTS_MS old, so that polling a server
- * costs the root nothing. One is made per server and zone. */
+ * costs the root nothing. One is made per server and zone.
+ * Returns also EC_UNSUPPORTED for a zone name that needs escapes. */
 enum { SECURE_PARENTS_MS = 300000 };
 enum ec secure_new_at(uv_loop_t *loop, const struct secure_options *options, const struct dns_name *zone,
 		      const struct sockaddr_storage *at, struct secure **out, struct why *why) MUST_CHECK;

@@ -3,130 +3,14 @@
 #include "dns/walk.h"
 
 #include <ldns/ldns.h>
-#include <stdio.h>
 #include <string.h>
 
 enum {
 	TSIG_FUDGE_S = 300, /* RFC 8945 10 */
-	SECRET_MIN = 16,
-	SECRET_MAX = 256,
-	BASE64_SIZE = (SECRET_MAX + 2) / 3 * 4 + 1,
 	OPCODE_UPDATE = 5,
 	CLASS_ANY = 255,
 	FLAG_QR = 0x8000
 };
-
-static const struct {
-	const char *setting;
-	const char *name; /* on the wire, and for ldns */
-	size_t mac_len;
-} algorithms[] = {
-	[TSIG_HMAC_SHA256] = { "hmac-sha256", "hmac-sha256.", 32 },
-	[TSIG_HMAC_SHA512] = { "hmac-sha512", "hmac-sha512.", 64 },
-};
-
-/* --- the key --- */
-
-static enum ec read_algorithm(struct slice text, enum tsig_algorithm *out, struct why *why)
-{
-	for (size_t i = 0; i < sizeof algorithms / sizeof algorithms[0]; i++) {
-		if (slice_eq_nocase(text, slice_str(algorithms[i].setting))) {
-			*out = (enum tsig_algorithm)i;
-			return EC_OK;
-		}
-	}
-	if (slice_eq_nocase(text, SLICE_LIT("hmac-sha384")))
-		return why_set(why, EC_UNSUPPORTED, "the DNS library computes hmac-sha384 wrongly: use hmac-sha256 or hmac-sha512");
-	return why_set(why, EC_UNSUPPORTED, "TSIG algorithm \"%.*s\" is not supported: use hmac-sha256 or hmac-sha512",
-		       (int)(text.len < 40 ? text.len : 40), text.len > 0 ? (const char *)text.p : "");
-}
-
-static struct slice trim(struct slice s)
-{
-	while (s.len > 0 && strchr(" \t\r\n", s.p[0]) != NULL)
-		s = slice_from(s, 1);
-	while (s.len > 0 && strchr(" \t\r\n", s.p[s.len - 1]) != NULL)
-		s = slice_first(s, s.len - 1);
-	return s;
-}
-
-static void free_wiped(ldns_rdf *f)
-{
-	if (f != NULL)
-		wipe(ldns_rdf_data(f), ldns_rdf_size(f));
-	ldns_rdf_deep_free(f);
-}
-
-static enum ec read_secret(struct slice text, struct secret *out, struct why *why)
-{
-	char z[BASE64_SIZE];
-	ldns_rdf *raw = NULL;
-	text = trim(text);
-	if (text.len >= sizeof z)
-		return why_set(why, EC_RANGE, "the TSIG secret is longer than %d octets", SECRET_MAX);
-	if (text.len == 0 || text.len % 4 != 0 || memchr(text.p, 0, text.len) != NULL)
-		return why_set(why, EC_SYNTAX, "the TSIG secret is not base64");
-	memcpy(z, text.p, text.len);
-	z[text.len] = '\0';
-	enum ec ec;
-	if (ldns_str2rdf_b64(&raw, z) != LDNS_STATUS_OK || raw == NULL)
-		ec = why_set(why, EC_SYNTAX, "the TSIG secret is not base64");
-	else if (ldns_rdf_size(raw) < SECRET_MIN || ldns_rdf_size(raw) > SECRET_MAX)
-		ec = why_set(why, EC_RANGE, "the TSIG secret has %zu octets: %d to %d are right", ldns_rdf_size(raw),
-			     SECRET_MIN, SECRET_MAX);
-	else
-		ec = secret_copy(out, slice_of(ldns_rdf_data(raw), ldns_rdf_size(raw)));
-	wipe(z, sizeof z);
-	free_wiped(raw);
-	return ec;
-}
-
-enum ec tsig_key_init(struct tsig_key *out, struct slice name, struct slice algorithm, struct slice secret_base64,
-		      struct why *why)
-{
-	memset(out, 0, sizeof *out);
-	enum ec ec = dns_name_parse(name, &out->name, why);
-	if (ec != EC_OK) {
-		why_prefix(why, "the TSIG key's name");
-		return ec;
-	}
-	ec = read_algorithm(algorithm, &out->algorithm, why);
-	if (ec == EC_OK)
-		ec = read_secret(secret_base64, &out->secret, why);
-	return ec;
-}
-
-void tsig_key_fini(struct tsig_key *key)
-{
-	secret_fini(&key->secret);
-	memset(key, 0, sizeof *key);
-}
-
-/* ldns wants name and secret as text, for the time of a call. */
-struct key_text {
-	char name[DNS_NAME_TEXT_SIZE + 1];
-	char base64[BASE64_SIZE];
-	char algorithm[16];
-};
-
-/* Returns false without memory. Wipe `t` after use either way. */
-static bool key_text_init(struct key_text *t, const struct tsig_key *key)
-{
-	memset(t, 0, sizeof *t);
-	dns_name_print(t->name, &key->name);
-	strcat(t->name, ".");
-	(void)snprintf(t->algorithm, sizeof t->algorithm, "%s", algorithms[key->algorithm].name);
-	ldns_rdf *raw = ldns_rdf_new_frm_data(LDNS_RDF_TYPE_B64, key->secret.len, key->secret.p);
-	char *text = raw != NULL ? ldns_rdf2str(raw) : NULL;
-	bool good = text != NULL && strlen(text) < sizeof t->base64;
-	if (good)
-		memcpy(t->base64, text, strlen(text) + 1);
-	if (text != NULL)
-		wipe(text, strlen(text));
-	free(text);
-	free_wiped(raw);
-	return good;
-}
 
 /* --- the request --- */
 
@@ -233,16 +117,16 @@ static enum ec make_packet(const struct update *u, uint16_t id, ldns_pkt **out, 
 
 static enum ec sign(ldns_pkt *p, const struct tsig_key *key, struct update_request *out, struct why *why)
 {
-	struct key_text t;
+	struct tsig_text t;
 	ldns_status status = LDNS_STATUS_MEM_ERR;
-	if (key_text_init(&t, key))
+	if (tsig_text_init(&t, key) == EC_OK)
 		status = ldns_pkt_tsig_sign(p, t.name, t.base64, TSIG_FUDGE_S, t.algorithm, NULL);
 	wipe(&t, sizeof t);
 	if (status != LDNS_STATUS_OK)
 		return why_set(why, EC_TSIG, "the update could not be signed: %s", ldns_get_errorstr_by_id(status));
 	const ldns_rdf *mac = ldns_rr_rdf(ldns_pkt_tsig(p), 3); /* two octets of length, then the MAC */
 	size_t len = mac != NULL ? ldns_rdf_size(mac) : 0;
-	if (len != algorithms[key->algorithm].mac_len + 2)
+	if (len != tsig_mac_len(key->algorithm) + 2)
 		return why_set(why, EC_TSIG, "the update could not be signed: a MAC of %zu octets", len);
 	out->has_mac = true;
 	out->mac_len = len - 2;
@@ -337,8 +221,8 @@ static bool mac_is_right(const struct judge *j)
 	ldns_rdf *mac = ldns_rdf_new_frm_data(LDNS_RDF_TYPE_INT16_DATA, j->request->mac_len + 2, data);
 	bool right = false;
 	if (mac != NULL && ldns_pkt_tsig(p) != NULL) {
-		struct key_text t;
-		right = key_text_init(&t, j->key) &&
+		struct tsig_text t;
+		right = tsig_text_init(&t, j->key) == EC_OK &&
 			ldns_pkt_tsig_verify(p, j->reply.p, j->reply.len, t.name, t.base64, mac);
 		wipe(&t, sizeof t);
 	}
@@ -352,7 +236,7 @@ static enum ec verify(struct judge *j)
 {
 	struct dns_name algorithm;
 	const char *wrong = NULL;
-	if (dns_name_parse(slice_str(algorithms[j->key->algorithm].name), &algorithm, NULL) != EC_OK)
+	if (dns_name_parse(slice_str(tsig_algorithm_setting(j->key->algorithm)), &algorithm, NULL) != EC_OK)
 		return EC_TSIG;
 	if (!dns_name_eq(&j->key_name, &j->key->name) || !dns_name_eq(&j->tsig.algorithm, &algorithm))
 		wrong = "with another key or algorithm than we used";
@@ -394,7 +278,7 @@ static enum ec explain_tsig_error(struct judge *j)
 {
 	char name[DNS_NAME_TEXT_SIZE];
 	dns_name_print(name, &j->key->name);
-	const char *algorithm = algorithms[j->key->algorithm].setting;
+	const char *algorithm = tsig_algorithm_setting(j->key->algorithm);
 	switch (j->tsig.error) {
 	case DNS_BADKEY:
 		return why_set(j->why, EC_TSIG,
@@ -433,7 +317,11 @@ static const struct {
 
 static enum ec explain_rcode(struct judge *j)
 {
-	const char *doubt = j->key != NULL && !j->out->proven ? " (unsigned, may be forged)" : "";
+	const char *doubt = "";
+	if (j->key == NULL)
+		doubt = " (the update was not signed: no TSIG key is set)";
+	else if (!j->out->proven)
+		doubt = " (unsigned, may be forged)";
 	for (size_t i = 0; i < sizeof refusals / sizeof refusals[0]; i++) {
 		if (refusals[i].rcode == j->out->rcode)
 			return why_set(j->why, refusals[i].ec, "%s answered %s%s: it %s", j->server,

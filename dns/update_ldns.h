@@ -8,23 +8,7 @@
 #define DNS_UPDATE_LDNS_H
 
 #include "dns/record.h"
-
-enum tsig_algorithm { TSIG_HMAC_SHA256, TSIG_HMAC_SHA512 };
-
-/* struct tsig_key owns its secret: tsig_key_fini wipes it. */
-struct tsig_key {
-	struct dns_name name;
-	enum tsig_algorithm algorithm;
-	struct secret secret; /* raw octets */
-};
-
-/* tsig_key_init reads the settings: the key's name, "hmac-sha256" or
- * "hmac-sha512", and the secret in base64, blanks around it allowed. Returns
- * EC_SYNTAX (name, base64), EC_RANGE (a secret under 16 or over 256 octets), EC_UNSUPPORTED (hmac-sha384, which
- * this ldns gets wrong, hmac-md5, hmac-sha1, others), EC_NO_MEMORY. */
-enum ec tsig_key_init(struct tsig_key *out, struct slice name, struct slice algorithm, struct slice secret_base64,
-		      struct why *why) MUST_CHECK;
-void tsig_key_fini(struct tsig_key *key);
+#include "dns/tsig_ldns.h"
 
 /* struct update says what to change at `owner` in `zone`. Deletes name exact
  * records, adds are exact too: sending it twice changes nothing more, and somebody
@@ -40,7 +24,7 @@ struct update {
 	struct tlsa_set deletes;
 };
 
-enum { UPDATE_WIRE_MAX = 4096, TSIG_MAC_MAX = 64 };
+enum { UPDATE_WIRE_MAX = 4096 };
 
 struct update_request {
 	uint16_t id;

@@ -77,34 +77,20 @@ enum ec guard_choose(const struct guard_facts *facts, const struct generation *g
 		return why_set(&out->why, EC_MISSING, "there is no key on disk");
 
 	/* The last good state first: only a proof against it moves us away. */
-	const struct generation *g = active == 0 ? NULL : find(generations, num, active);
-	if (g != NULL && guard_judge(facts, g, true, out) == EC_OK)
+	const struct generation *last_good = active == 0 ? NULL : find(generations, num, active);
+	if (last_good != NULL && guard_judge(facts, last_good, true, out) == EC_OK)
 		return EC_OK;
 
-	/* With records in DNS a generation must be pinned; without any, the newest
-	 * will do, but only when none was presented before or that one is gone. */
-	bool pinned_only = facts->dns == PIN_DNS_SECURE;
+	/* Then the newest that may be presented although it never was: one that DNS
+	 * pins, or, when nobody can match any record, simply the newest. */
 	enum ec ec = EC_PIN_UNPROVEN;
 	for (size_t i = num; i-- > 0;) {
-		struct guard_verdict v;
-		ec = guard_judge(facts, &generations[i], false, &v);
-		if (ec == EC_OK && (v.pinned || !pinned_only)) {
-			*out = v;
+		ec = guard_judge(facts, &generations[i], false, out);
+		if (ec == EC_OK)
 			return EC_OK;
-		}
-		if (g == NULL && i == num - 1)
-			*out = v;
 	}
-	/* Records that nobody can use match no key: then every one is allowed, with
-	 * a warning, and the newest is as good as any. */
-	if (ec == EC_OK)
-		return guard_judge(facts, &generations[num - 1], false, out);
 	out->number = 0;
-	if (ec == EC_PIN_MISMATCH) {
-		out->state = GUARD_REFUSED;
+	if (ec == EC_PIN_MISMATCH)
 		refusal(facts, generations, num, &out->why);
-	} else {
-		out->state = GUARD_WAITING;
-	}
 	return ec;
 }

@@ -194,10 +194,21 @@ static void update_backoff(struct controller *c)
 	c->not_before_ms[RA_UPDATE] = uv_now(c->world->loop) + (uint64_t)(ms < BACKOFF_MAX_MS ? ms : BACKOFF_MAX_MS);
 }
 
+/* note_event journals a line for the history; the same line said again is left
+ * out, so that a refusal that lasts for days does not fill the disk. */
+static void note_event(struct controller *c, const char *event, const char *line)
+{
+	bool again = strcmp(c->last_event, line) == 0;
+	(void)snprintf(c->last_event, sizeof c->last_event, "%s", line);
+	(void)controller_save(c, again ? NULL : event, again ? NULL : line);
+}
+
 static void update_noted(struct controller *c, enum outcome outcome, const char *words)
 {
 	c->counts.updates[outcome]++;
 	facts_update_done(c->facts, outcome, words, controller_now(c));
+	char at[WALL_TEXT_SIZE];
+	wall_print(at, c->facts->update.sent.wall);
 	struct log_line l;
 	log_begin(&l, outcome == OUTCOME_OK ? LOG_NOTICE : LOG_WARNING, "update");
 	log_str(&l, "identity", c->facts->identity);
@@ -206,13 +217,14 @@ static void update_noted(struct controller *c, enum outcome outcome, const char 
 	log_str(&l, "outcome", outcome == OUTCOME_OK ? "accepted" : outcome == OUTCOME_FAILED ? "refused" : "unknown");
 	log_str(&l, "why", words);
 	log_end(&l);
-	char line[WHY_SIZE + 32];
-	(void)snprintf(line, sizeof line, "%s%s%s",
-	               outcome == OUTCOME_OK       ? "the primary accepted the update"
-	               : outcome == OUTCOME_FAILED ? "refused: "
-	                                           : "not known to have taken effect: ",
-	               outcome == OUTCOME_OK ? "" : words, "");
-	(void)controller_save(c, "update", line);
+	char line[WHY_SIZE + 96];
+	if (outcome == OUTCOME_OK)
+		(void)snprintf(line, sizeof line, "the primary accepted the update of %s: %u added, %u deleted", at,
+		               c->decision.adds.num, c->decision.deletes.num);
+	else
+		(void)snprintf(line, sizeof line, "%s: %s", outcome == OUTCOME_FAILED ? "refused" : "not known to have taken effect",
+		               words);
+	note_event(c, "update", line);
 	if (outcome == OUTCOME_OK) {
 		c->update_failures = 0;
 		c->not_before_ms[RA_UPDATE] = 0;
@@ -234,7 +246,7 @@ static bool guard_refused(struct controller *c, const char *what, const struct w
 {
 	c->counts.guard_refusals++;
 	controller_complain(c, what, why->text);
-	(void)controller_save(c, what, why->text);
+	note_event(c, what, why->text);
 	return false;
 }
 
@@ -289,7 +301,7 @@ static void ask_noted(struct controller *c, unsigned instance, enum outcome outc
 	char line[WHY_SIZE + FACT_NAME];
 	(void)snprintf(line, sizeof line, "%s: generation %llu: %s", c->facts->instances[instance].name,
 	               (unsigned long long)c->decision.generation, outcome == OUTCOME_OK ? "done" : words);
-	(void)controller_save(c, ia->verb, line);
+	note_event(c, ia->verb, line);
 	if (outcome != OUTCOME_OK)
 		controller_complain(c, ia->verb, words);
 }

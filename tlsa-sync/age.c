@@ -3,6 +3,8 @@
 static void later(struct age *a, enum age_reason reason, int64_t until_ms, struct stamp now)
 {
 	int64_t left = until_ms - now.count_ms;
+	if (until_ms > a->old_ms)
+		a->old_ms = until_ms;
 	if (left > a->left_ms) {
 		a->left_ms = left;
 		a->reason = reason;
@@ -69,10 +71,12 @@ struct age age_of_generation(const struct facts *f, const struct policy *p, unsi
 		struct age a = age_of(f, p, k->spki_sha256, now);
 		if (a.reason == AGE_NO_PROOF)
 			return a;
+		int64_t old_ms = a.old_ms > worst.old_ms ? a.old_ms : worst.old_ms;
 		int64_t back_ms = a.back_ms > worst.back_ms ? a.back_ms : worst.back_ms;
 		if (first || a.left_ms > worst.left_ms || (a.left_ms == worst.left_ms && a.since_ms > worst.since_ms))
 			worst = a;
 		worst.back_ms = back_ms;
+		worst.old_ms = old_ms;
 		first = false;
 	}
 	return worst;

@@ -17,6 +17,7 @@ struct age {
 	int64_t since_ms; /* T_all, on the counted clock; 0 without proof */
 	int64_t left_ms;  /* to go; 0 when old, or without proof */
 	int64_t back_ms;  /* the same for going back to it: what was not watched does not count */
+	int64_t old_ms;   /* when it is, or was, old; 0 without proof */
 	uint32_t ttl_s;   /* TTLmax */
 };
 

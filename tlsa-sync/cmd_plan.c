@@ -1,6 +1,7 @@
 /* tlsa-sync plan [--rotate] [--json] [IDENTITY]: what would happen, and when. */
 #include <getopt.h>
 #include <stdbool.h>
+#include <stdio.h>
 
 #include "tlsa-sync/cmd_ask_fs.h"
 
@@ -26,6 +27,8 @@ int cmd_plan(struct cmd *cmd)
 		cmd_print_json(json_object_get(answer, "plan"));
 	else if (status == CMD_OK)
 		cmd_print_text(answer);
+	if (status == CMD_OK && !json && !rotate && json_array_size(json_object_get(answer, "plan")) <= 1)
+		(void)printf("nothing is under way; `tlsa-sync plan --rotate` shows what a rotation asked for now would do\n");
 	json_decref(answer);
 	return (int)status;
 }

@@ -38,6 +38,7 @@ struct controller {
 	uint64_t not_before_ms[RA_NUM_ACTIONS];
 	unsigned update_failures; /* in a row */
 	char trouble[WHY_SIZE];
+	char last_event[WHY_SIZE + FACT_NAME]; /* the last line that an action gave the history */
 	char alarms[ROLLOVER_ALARMS][FACT_WORDS + FACT_NAME]; /* those logged already */
 	size_t num_alarms;
 	struct view_counts counts;

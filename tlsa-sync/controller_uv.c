@@ -90,6 +90,7 @@ static bool note_state(struct controller *c, struct stamp now)
 	log_str(&l, "why", d->why);
 	log_end(&l);
 	c->counts.state_changes++;
+	c->last_event[0] = '\0';
 	char words[WHY_SIZE + 64];
 	(void)snprintf(words, sizeof words, "%s -> %s: %s", from, to, d->why);
 	return controller_save(c, "state", words);

@@ -31,6 +31,8 @@ struct stamp facts_tick(struct facts *f, const struct reading *r)
 		int64_t passed = wall < mono ? wall : mono;
 		if (passed > 0)
 			c->count_ms += passed;
+	} else {
+		c->booted_ms = c->count_ms;
 	}
 	c->last = *r;
 	return (struct stamp){ { r->wall_ms / 1000 }, c->count_ms };

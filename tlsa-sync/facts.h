@@ -49,6 +49,7 @@ struct reading {
 struct fact_clock {
 	struct reading last;
 	int64_t count_ms;
+	int64_t booted_ms; /* count_ms at the last boot: what was before it was watched before an unknown pause */
 };
 
 /* What was last asked of somebody, and what came of it. ASK_SENT is also what a
@@ -262,8 +263,8 @@ struct server_id {
 };
 
 /* facts_set_servers takes the list of every address of every authoritative
- * server of every zone in the alias chain. New ones start with no proof; for one
- * that left before it agreed, the digests it lacked are marked spoiled.
+ * server of every zone in the alias chain. New ones start with no proof; of one
+ * that left it is kept until when it may have served sets without a digest.
  * Returns EC_NO_SPACE (nothing changed). */
 enum ec facts_set_servers(struct facts *f, const struct server_id *servers, size_t num, struct stamp now) MUST_CHECK;
 void facts_zone_failed(struct facts *f, const char *words, struct stamp now);

@@ -42,14 +42,19 @@ static struct fact_agree *agree_row(struct facts *f, unsigned server, unsigned d
 	return row;
 }
 
-/* A server that leaves the zone without having agreed may have been serving the
- * old set until this moment. */
+/* A server that leaves the zone may have been serving the old set: until it agreed,
+ * or, when it never did, until this moment. Caches do not forget that with it. */
 static void server_left(struct facts *f, unsigned server, struct stamp now)
 {
 	for (unsigned d = 0; d < f->num_digests; d++) {
 		const struct fact_agree *row = facts_agree(f, server, d);
-		if (row == NULL || row->proof_ms == 0)
-			f->digests[d].spoiled = now;
+		struct stamp until = now;
+		if (row != NULL && row->proof_ms != 0) {
+			until.count_ms = row->proof_ms;
+			until.wall.s -= (now.count_ms - row->proof_ms) / 1000;
+		}
+		if (until.count_ms > f->digests[d].spoiled.count_ms)
+			f->digests[d].spoiled = until;
 	}
 }
 
@@ -155,9 +160,11 @@ static bool set_serves(const struct tlsa_set *set, const uint8_t spki_sha256[32]
 	return true;
 }
 
-static void agree_good(struct fact_agree *row, unsigned confirmations, int64_t gap_ms, struct stamp now)
+static void agree_good(struct fact_agree *row, int64_t booted_ms, unsigned confirmations, int64_t gap_ms,
+                       struct stamp now)
 {
-	if (row->count == 0 || now.count_ms - row->last_ms > gap_ms)
+	/* the counted clock stands still over a boot, so that pause does not show in it */
+	if (row->count == 0 || now.count_ms - row->last_ms > gap_ms || row->last_ms <= booted_ms)
 		row->run_ms = now.count_ms;
 	if (row->count < UINT32_MAX)
 		row->count++;
@@ -181,7 +188,7 @@ static void answer_to_digests(struct facts *f, unsigned server, const struct ans
 		bool good = serves && a->validity == VALIDITY_SECURE;
 		struct fact_agree *row = agree_row(f, server, d, good);
 		if (good)
-			agree_good(row, confirmations, gap_ms, now);
+			agree_good(row, f->clock.booted_ms, confirmations, gap_ms, now);
 		else if (row != NULL)
 			agree_bad(row);
 		if (!serves)

@@ -104,6 +104,8 @@ static enum ec check_delete(const struct facts *f, const struct policy *p, const
 static enum ec check_news(const struct facts *f, const struct policy *p, struct stamp now, struct why *why)
 {
 	int64_t oldest = now.count_ms - rollover_fresh_ms(p) - SLACK_MS;
+	if (oldest <= f->clock.booted_ms)
+		oldest = f->clock.booted_ms + 1;
 	for (size_t i = 0; i < f->num_instances; i++) {
 		const struct fact_instance *in = &f->instances[i];
 		if (in->heard.count_ms == 0 || in->heard.count_ms < oldest || in->failed.count_ms != 0)
@@ -206,7 +208,8 @@ static enum ec check_aged(const struct facts *f, const struct policy *p, const s
 		if (agree == NULL || agree->proof_ms == 0 || agree->count < p->confirmations)
 			return why_set(why, EC_INVARIANT, "%s (%s) has not proven to serve generation %llu", row->name,
 			               row->address, (unsigned long long)k->generation);
-		if (!back && (row->silent.count_ms != 0 || now.count_ms - agree->last_ms > rollover_fresh_ms(p) + SLACK_MS))
+		if (!back && (row->silent.count_ms != 0 || agree->last_ms <= f->clock.booted_ms ||
+		              now.count_ms - agree->last_ms > rollover_fresh_ms(p) + SLACK_MS))
 			return why_set(why, EC_INVARIANT, "%s (%s) has not answered lately", row->name, row->address);
 		all_ms = agree->proof_ms > all_ms ? agree->proof_ms : all_ms;
 		watched_ms = agree->run_ms > watched_ms ? agree->run_ms : watched_ms;
@@ -236,8 +239,10 @@ enum ec rollover_check_swap(const struct facts *f, const struct policy *p, unsig
 		if (k->instance != instance || k->generation != generation)
 			continue;
 		known = true;
+		if (generation == f->instances[instance].presented)
+			continue; /* no change: it takes back a swap that may still be on its way */
 		enum ec ec = check_served(f, k, why);
-		if (ec == EC_OK && k->generation != f->instances[instance].presented)
+		if (ec == EC_OK)
 			ec = check_aged(f, p, k, back, now, why);
 		if (ec == EC_OK && !back && !k->certified)
 			ec = why_set(why, EC_INVARIANT, "generation %llu has no certificate", (unsigned long long)generation);

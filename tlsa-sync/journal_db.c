@@ -39,6 +39,7 @@ static const struct column identity_columns[] = {
 	NAMED(facts, "last_mono_ms", clock.last.mono.ms),
 	{ "boot", COL_TEXT, offsetof(struct facts, clock.last.boot), FACT_BOOT, 0 },
 	NAMED(facts, "count_ms", clock.count_ms),
+	NAMED(facts, "booted_ms", clock.booted_ms),
 	STAMP(facts, zone_found),
 	STAMP(facts, zone_failed),
 	TEXT(facts, zone_words),

@@ -87,6 +87,7 @@ int main(int argc, char **argv)
 	struct cmd cmd = { .config_path = "/etc/danegate/danegate.yaml" };
 	int what = 0;
 	(void)signal(SIGPIPE, SIG_IGN);
+	(void)signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is an error like a full disk */
 	for (int o; (o = getopt_long(argc, argv, "+c:s:h", options, NULL)) != -1;) {
 		if (o == 'c')
 			cmd.config_path = optarg;

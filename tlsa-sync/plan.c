@@ -35,7 +35,7 @@ static void dream_pass(struct dream *m, int64_t ms)
 static void dream_begin(struct dream *m, struct stamp now)
 {
 	m->clock = (struct reading){ .wall_ms = now.wall.s * 1000, .mono = { 0 }, .boot = "plan" };
-	m->f->clock = (struct fact_clock){ m->clock, now.count_ms };
+	m->f->clock = (struct fact_clock){ m->clock, now.count_ms, m->f->clock.booted_ms };
 	m->ttl_s = m->p.ttl_s;
 	m->negative_ttl_s = facts_ttl_max(m->f);
 	bool found = false;

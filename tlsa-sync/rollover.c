@@ -59,7 +59,8 @@ int64_t decide_poll_ms(const struct decide *c)
 
 bool decide_due(const struct decide *c, struct stamp last, int64_t interval_ms)
 {
-	return last.count_ms == 0 || c->now.count_ms - last.count_ms >= interval_ms;
+	/* what was before a boot is older than the counted clock can tell */
+	return last.count_ms <= c->f->clock.booted_ms || c->now.count_ms - last.count_ms >= interval_ms;
 }
 
 bool roll_running(const struct facts *f)

@@ -33,6 +33,8 @@ static uint64_t generation_of(const struct facts *f, const uint8_t spki_sha256[3
 static int64_t probes_after_ms(const struct decide *c)
 {
 	int64_t after = c->now.count_ms - rollover_fresh_ms(c->p);
+	if (after < c->f->clock.booted_ms)
+		after = c->f->clock.booted_ms;
 	for (size_t i = 0; i < c->f->num_instances; i++)
 		if (c->f->instances[i].asked == ASK_SWAP && c->f->instances[i].asked_at.count_ms > after)
 			after = c->f->instances[i].asked_at.count_ms;
@@ -157,6 +159,9 @@ static bool step_swap_one(struct decide *c, const struct fact_move *m)
 	struct age age = age_of_generation(c->f, c->p, m->instance, m->to, c->now);
 	if (age.reason != AGE_OLD)
 		return wait_for_age(c, m->to, &age, age.left_ms);
+	/* A last look at every server, after all waiting is over. */
+	if (c->f->looked.count_ms <= age.old_ms || c->f->looked.count_ms <= c->f->roll.begun.count_ms)
+		return decide_act(c, RO_SWAPPING, RA_LOOK, "looking once more at every server before the swap");
 	if (!zone_fresh(c, &age) || decide_fresh(c, RO_SWAPPING, true))
 		return true;
 	return decide_ask(c, RO_SWAPPING, ASK_SWAP, m->instance, m->to);

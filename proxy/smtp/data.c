@@ -3,9 +3,9 @@
 #include <assert.h>
 #include <string.h>
 
-void smtp_data_init(struct smtp_data *d, bool normalize, bool chunked)
+void smtp_data_init(struct smtp_data *d, bool normalize, bool chunked, uint64_t max)
 {
-	*d = (struct smtp_data){ .state = SMTP_DATA_LINE, .normalize = normalize, .chunked = chunked };
+	*d = (struct smtp_data){ .state = SMTP_DATA_LINE, .normalize = normalize, .chunked = chunked, .max = max };
 }
 
 static void fault(struct smtp_data *d, enum smtp_data_fault what)
@@ -22,15 +22,31 @@ static void push(struct smtp_data *d, struct smtp_data_out *out, struct slice s)
 	out->ranges[out->num++] = s;
 }
 
-/* Emits content. A NUL ends the emitting for good. */
+/* Counts content. The octet that is one too many is a fault in its own place,
+ * so that the first fault does not depend on how the octets came in. */
+static void count(struct smtp_data *d, size_t len)
+{
+	d->size += len;
+	if (d->max > 0 && d->size > d->max)
+		fault(d, SMTP_DATA_TOO_BIG);
+}
+
+/* Emits content, up to the first NUL. */
 static void push_text(struct smtp_data *d, struct smtp_data_out *out, struct slice s)
 {
 	const uint8_t *nul = s.len > 0 ? memchr(s.p, '\0', s.len) : NULL;
 	size_t len = nul != NULL ? (size_t)(nul - s.p) : s.len;
+	count(d, len);
 	push(d, out, slice_first(s, len));
-	d->size += len;
 	if (nul != NULL)
 		fault(d, SMTP_DATA_NUL);
+}
+
+/* Emits a line that the sender left as a lone dot before a stray line end. */
+static void push_dot(struct smtp_data *d, struct smtp_data_out *out)
+{
+	count(d, 1);
+	push(d, out, SLICE_LIT(".."));
 }
 
 /* A stray line end: repaired, or the end of this message's hopes. What follows
@@ -67,8 +83,7 @@ static size_t after_dot(struct smtp_data *d, uint8_t c, struct smtp_data_out *ou
 		d->state = SMTP_DATA_DOT_CR;
 		return 1;
 	case '\n':
-		push(d, out, SLICE_LIT(".."));
-		d->size++;
+		push_dot(d, out);
 		stray(d, out, SMTP_DATA_BARE_LF);
 		return 1;
 	default:
@@ -84,8 +99,7 @@ static size_t after_dot_cr(struct smtp_data *d, uint8_t c, struct smtp_data_out 
 		d->state = SMTP_DATA_END;
 		return 1;
 	}
-	push(d, out, SLICE_LIT(".."));
-	d->size++;
+	push_dot(d, out);
 	stray(d, out, SMTP_DATA_BARE_CR);
 	return 0;
 }

@@ -12,7 +12,7 @@
 
 #include "base/slice.h"
 
-enum smtp_data_fault { SMTP_DATA_FINE, SMTP_DATA_BARE_LF, SMTP_DATA_BARE_CR, SMTP_DATA_NUL };
+enum smtp_data_fault { SMTP_DATA_FINE, SMTP_DATA_BARE_LF, SMTP_DATA_BARE_CR, SMTP_DATA_NUL, SMTP_DATA_TOO_BIG };
 
 enum smtp_data_state {
 	SMTP_DATA_LINE,   /* at the start of a line that a CRLF began */
@@ -34,9 +34,10 @@ struct smtp_data {
 	bool normalize;             /* stray CR or LF becomes CRLF, instead of a fault */
 	bool chunked;               /* BDAT: no dots on the way in, no end in the octets */
 	uint64_t size;
+	uint64_t max;               /* of size; 0: none */
 };
 
-void smtp_data_init(struct smtp_data *d, bool normalize, bool chunked);
+void smtp_data_init(struct smtp_data *d, bool normalize, bool chunked, uint64_t max);
 
 /* struct smtp_data_out collects the ranges to pass on, in order. They borrow
  * from the scanned octets or are static. */

@@ -124,6 +124,8 @@ uint64_t size_limit(const struct smtp_session *s)
 {
 	uint64_t ours = s->limits->max_message_size;
 	uint64_t behind = (s->caps.flags & SMTP_CAP_SIZE) != 0 ? s->caps.size_max : 0;
+	if (behind > SMTP_RECEIVED_MAX)
+		behind -= SMTP_RECEIVED_MAX; /* our header comes on top of what we are sent */
 	return ours == 0 || (behind != 0 && behind < ours) ? behind : ours;
 }
 

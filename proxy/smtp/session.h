@@ -58,8 +58,10 @@
  * An answer that relay/backend.h reports as not understood is backend_lost with
  * its reason. Calls that do not fit the state (a late answer) are ignored.
  *
- * Client gone: smtp_session_eof, after all its bytes were taken or when the
- * connection broke. A timer fired: smtp_session_end(SMTP_R_TIMEOUT).
+ * The client will send no more (FIN, close_notify): smtp_session_eof, once, and
+ * the loop goes on, also with an empty buffer, until CLOSE comes. The connection
+ * broke (RST, bad TLS record): smtp_session_end(SMTP_R_NONE). A timer fired:
+ * smtp_session_end(SMTP_R_TIMEOUT).
  */
 enum { SMTP_SESSION_INPUT = 4096 };
 
@@ -172,8 +174,9 @@ void smtp_session_backend_answer(struct smtp_session *s, const struct smtp_answe
  * Ignored when no transaction uses the link. */
 void smtp_session_backend_lost(struct smtp_session *s, enum smtp_reason reason);
 
-/* smtp_session_eof: the client will send nothing more. A message that is not
- * complete is aborted. Answers that are still owed are awaited first. */
+/* smtp_session_eof: nothing more will come than what feed was not given yet.
+ * When feed can take no more of that, the session closes: a message that is not
+ * complete is aborted, answers that a backend owes are given first. */
 void smtp_session_eof(struct smtp_session *s);
 
 /* smtp_session_end gives one of the 421 replies and closes: a timer fired, the

@@ -88,6 +88,8 @@ static enum smtp_reply_id fault_reply(enum smtp_data_fault fault)
 		return SMTP_R_MSG_BARE_LF;
 	case SMTP_DATA_BARE_CR:
 		return SMTP_R_MSG_BARE_CR;
+	case SMTP_DATA_TOO_BIG:
+		return SMTP_R_TOO_BIG;
 	default:
 		return SMTP_R_MSG_NUL;
 	}
@@ -99,15 +101,12 @@ static void pass_on(struct smtp_session *s, struct smtp_data_out *out)
 	struct txn *t = s->txn;
 	if (t->spoiled != SMTP_R_NONE)
 		return;
-	bool too_big = size_limit(s) > 0 && t->data.size > size_limit(s);
-	if (!too_big && out->num > 0) {
+	if (out->num > 0) {
 		t->num_ranges = out->num;
 		emit(s, SMTP_EV_BODY, SMTP_WHY_NONE);
 	}
 	if (t->data.fault != SMTP_DATA_FINE)
 		spoil(s, fault_reply(t->data.fault));
-	else if (too_big)
-		spoil(s, SMTP_R_TOO_BIG);
 }
 
 static void commit(struct smtp_session *s)
@@ -242,7 +241,7 @@ static void begin_message(struct smtp_session *s)
 	struct writer w = writer_of(t->head, sizeof t->head);
 	smtp_received_print(&w, &r);
 	assert(!w.bad);
-	smtp_data_init(&t->data, s->limits->bare_newline == SMTP_BARE_NORMALIZE, t->chunked);
+	smtp_data_init(&t->data, s->limits->bare_newline == SMTP_BARE_NORMALIZE, t->chunked, size_limit(s));
 	t->link = LINK_DATA;
 	t->ranges[0] = writer_slice(&w);
 	t->num_ranges = 1;

@@ -32,6 +32,13 @@ void drive_save(struct drive *d, const char *event, const char *words)
 	} else {
 		memcpy(d->saved, d->facts, sizeof *d->saved);
 	}
+	for (size_t i = 0; i < d->w->num_servers; i++) {
+		struct server *s = &d->w->servers[i];
+		if (!s->asked)
+			continue;
+		s->asked_in_span = true;
+		d->w->versions[s->version].seen = true;
+	}
 	if (d->trace && event != NULL)
 		(void)printf("%9lld  %s: %s\n", (long long)(d->w->t / 1000), event, words == NULL ? "" : words);
 }
@@ -63,6 +70,8 @@ void drive_crash(struct drive *d)
 {
 	struct world *w = d->w;
 	d->num_crashes++;
+	for (size_t i = 0; i < w->num_servers; i++)
+		w->servers[i].asked = false; /* and nobody remembers the answer */
 	int64_t down = rng_chance(&w->rng, 200) ? rng_between(&w->rng, 60, 7200) : rng_between(&w->rng, 1, 30);
 	world_run(w, w->t + down * 1000);
 	if (rng_chance(&w->rng, 200)) {
@@ -160,7 +169,7 @@ static void ask_server(struct drive *d, unsigned i)
 		a.signature_expires.s = 1800000000 + v->signed_until;
 		if (v->signed_until <= w->t / 1000)
 			a.validity = VALIDITY_BOGUS;
-		s->asked_in_span = true;
+		s->asked = true;
 	}
 	facts_answer(d->facts, (unsigned)row, &a, d->policy.confirmations, rollover_gap_ms(&d->policy), now);
 }

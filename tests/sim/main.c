@@ -77,6 +77,7 @@ static void policy_make(struct drive *d)
 		.own_rrset = d->w->foreign.len != 0 || rng_chance(r, 100),
 		.default_identity = rng_chance(r, 800),
 	};
+	d->w->our_ttl_s = d->policy.ttl_s;
 	d->w->margin_ms = d->policy.cache_margin_s * 1000;
 	d->crash_per_mille = rng_chance(r, 500) ? 20 : 100;
 }

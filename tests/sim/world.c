@@ -64,7 +64,7 @@ static bool held(const struct world *w, const struct span *s)
 	if (s->to == INT64_MAX)
 		return true;
 	const struct version *v = &w->versions[s->version];
-	int64_t ttl = v->set.num == 0 ? w->negative_ttl_s : v->ttl_s;
+	int64_t ttl = v->set.num == 0 ? w->negative_ttl_s : v->by_hand && !v->seen ? w->our_ttl_s : v->ttl_s;
 	if (w->check_signatures && !s->unseen && w->t < v->signed_until * 1000)
 		return true;
 	return w->t < s->to + (s->unseen ? 1 : 2) * ttl * 1000 + w->margin_ms;
@@ -115,7 +115,7 @@ void world_serve(struct world *w, unsigned server, unsigned version)
 		}
 	}
 	s->version = version;
-	s->asked_in_span = false;
+	s->asked = s->asked_in_span = false;
 	if (s->there && !s->alias) {
 		assert(w->num_spans < W_SPANS);
 		w->spans[w->num_spans++] = (struct span){ server, version, w->t, INT64_MAX, false };
@@ -124,8 +124,10 @@ void world_serve(struct world *w, unsigned server, unsigned version)
 }
 
 /* The primary makes a new version of its set; the others will follow. */
-static void publish(struct world *w, struct version v)
+static void publish(struct world *w, struct version v, bool by_hand)
 {
+	v.by_hand = by_hand;
+	v.seen = false;
 	v.signed_until = w->t / 1000 + w->signature_life_s;
 	if (w->num_versions == W_VERSIONS) {
 		(void)fprintf(stderr, "the world has no room for more versions\n");
@@ -148,7 +150,7 @@ bool world_hand_edit(struct world *w)
 		return false;
 	if (rng_chance(&w->rng, 300)) {
 		v.ttl_s = rng_chance(&w->rng, 500) ? 86400 : 60;
-		publish(w, v);
+		publish(w, v, true);
 		return true;
 	}
 	struct tlsa t = v.set.items[rng_upto(&w->rng, (int64_t)v.set.num)];
@@ -156,7 +158,7 @@ bool world_hand_edit(struct world *w)
 	w->versions[w->num_versions] = v;
 	if (w->num_versions + 1 == W_VERSIONS || v.set.num == 0 || !world_safe_version(w, (unsigned)w->num_versions))
 		return false;
-	publish(w, v);
+	publish(w, v, true);
 	return true;
 }
 
@@ -172,7 +174,7 @@ void world_update(struct world *w, const struct tlsa_set *adds, const struct tls
 		v.ttl_s = ttl_s; /* Knot keeps the TTL of what is there already, others change it */
 	if (same && v.ttl_s == w->versions[w->num_versions - 1].ttl_s)
 		return;
-	publish(w, v);
+	publish(w, v, false);
 }
 
 void world_present(struct world *w, unsigned instance, uint64_t generation)

@@ -18,6 +18,8 @@ struct version {
 	struct tlsa_set set;
 	uint32_t ttl_s;
 	int64_t signed_until; /* true time, seconds */
+	bool by_hand;         /* somebody else's edit… */
+	bool seen;            /* …that the controller was ever told of: else nobody can know its TTL */
 };
 
 /* One server served one version from `from` to `to` (INT64_MAX: still does). A cache may have
@@ -36,7 +38,8 @@ struct server {
 	int64_t stuck_until; /* no transfer before */
 	int64_t silent_until;
 	int64_t back_until;  /* serves an old version until then */
-	bool asked_in_span;
+	bool asked;         /* since it began to serve this version, … */
+	bool asked_in_span; /* … and the answer was journalled */
 };
 
 struct wgen {
@@ -68,7 +71,7 @@ struct world {
 	int64_t t; /* true time, ms */
 	int64_t boot_t, wall_offset;
 	unsigned boot;
-	uint32_t negative_ttl_s, zone_ttl_s;
+	uint32_t negative_ttl_s, zone_ttl_s, our_ttl_s;
 	int64_t signature_life_s;
 	bool check_signatures; /* replays of old signatures count as caches */
 	int64_t lag_ms;        /* the most a transfer takes */

@@ -2,6 +2,8 @@
 
 #include "tests/unit/unit.h"
 
+#include <arpa/inet.h>
+
 static void addresses_parse_and_print(void **state)
 {
 	(void)state;
@@ -121,6 +123,12 @@ static void prefixes(void **state)
 			address_mask(&n, cases[i].bits);
 			assert_int_equal(address_eq(&a, &n), cases[i].in);
 		}
+	}
+	for (unsigned bits = 0; bits <= 32; bits++) { /* the same by arithmetic */
+		struct sockaddr_storage all = parsed("255.255.255.255");
+		address_mask(&all, bits);
+		uint32_t want = bits == 0 ? 0 : UINT32_MAX << (32 - bits);
+		assert_int_equal(ntohl(((struct sockaddr_in *)&all)->sin_addr.s_addr), want);
 	}
 	struct sockaddr_storage a = parsed("[2001:db8:1:2ff::9]:25");
 	char text[ADDRESS_TEXT_SIZE];

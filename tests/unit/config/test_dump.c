@@ -158,6 +158,29 @@ static void diffs(void **state)
 	}
 }
 
+/* A program restarts, or refuses to reload, only for what it reads itself. */
+static void diffs_of_a_program(void **state)
+{
+	(void)state;
+	struct config *a = parse_ok(SLICE_LIT("log: {}\n"));
+	struct config *b = parse_ok(SLICE_LIT("log: {level: debug}\nproxy: {workers: 2}\ntlsa_sync: {journal: /j, poll: 1s}\n"));
+	static const struct {
+		unsigned programs;
+		const char *want;
+		size_t restarts;
+	} cases[] = { { 1u << CONFIG_FOR_DANEGATE, "log.level proxy.workers! ", 1 },
+		      { 1u << CONFIG_FOR_TLSA_SYNC, "log.level tlsa_sync.journal! tlsa_sync.poll ", 1 },
+		      { 3, "log.level proxy.workers! tlsa_sync.journal! tlsa_sync.poll ", 2 } };
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		struct changes c = { "" };
+		b->programs = cases[i].programs;
+		assert_int_equal(config_diff(a, b, note, &c), cases[i].restarts);
+		assert_string_equal(c.text, cases[i].want);
+	}
+	config_free(a);
+	config_free(b);
+}
+
 static void durations_and_sizes(void **state)
 {
 	(void)state;
@@ -182,6 +205,7 @@ int main(void)
 		cmocka_unit_test(samples),
 		cmocka_unit_test(random_numbers),
 		cmocka_unit_test(diffs),
+		cmocka_unit_test(diffs_of_a_program),
 		cmocka_unit_test(durations_and_sizes),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

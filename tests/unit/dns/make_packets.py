@@ -84,6 +84,8 @@ emit("packet_soa", answer("example.org.", "SOA", [("example.org.", 3600, "SOA", 
 emit("packet_truncated", answer(TLSA, "TLSA", flags="QR AA TC"))
 emit("packet_servfail", answer(TLSA, "TLSA", rcode="SERVFAIL", flags="QR"))
 emit("packet_badvers", answer(TLSA, "TLSA", rcode="BADVERS", flags="QR"))
+emit("packet_two_ttls", answer(TLSA, "TLSA", [
+    (TLSA, 60, "TLSA", f"3 1 1 {A64}"), (TLSA, 30, "TLSA", f"3 1 1 {B64}"), (TLSA, 90, "TLSA", f"3 1 1 {'cc' * 32}")]))
 emit("packet_many", answer(TLSA, "TLSA", [(TLSA, 60, "TLSA", *[f"3 1 1 {i:064x}" for i in range(20)])]))
 odd = bytearray(answer(TLSA, "TLSA", [(TLSA, 60, "TLSA", "2 0 0 " + "5a" * 300, f"3 1 1 {A64}")], edns=False))
 for rdata in (b"\3\1", b"\3\1\1"):  # dnspython makes no such thing

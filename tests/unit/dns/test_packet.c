@@ -19,7 +19,7 @@ static const struct {
 	PACKET(packet_foreign_soa), PACKET(packet_referral), PACKET(packet_ns),     PACKET(packet_a),
 	PACKET(packet_aaaa),     PACKET(packet_soa),       PACKET(packet_truncated), PACKET(packet_servfail),
 	PACKET(packet_badvers),  PACKET(packet_many),      PACKET(packet_odd_tlsa), PACKET(packet_elsewhere),
-	PACKET(packet_no_edns),
+	PACKET(packet_no_edns),   PACKET(packet_two_ttls),
 };
 
 static struct dns_answer a;
@@ -191,6 +191,9 @@ static void odd_and_too_many_records(void **state)
 	PARSE(packet_many);
 	assert_int_equal(a.tlsa.num, TLSA_SET_MAX);
 	assert_true(a.cut);
+	PARSE(packet_two_ttls); /* against RFC 2181 5.2: the least counts */
+	assert_int_equal(a.ttl_s, 30);
+	assert_int_equal(a.tlsa.num, 3);
 	PARSE(packet_odd_tlsa);
 	assert_int_equal(a.tlsa.num, 2);
 	assert_int_equal(a.num_tlsa_malformed, 2);

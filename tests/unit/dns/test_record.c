@@ -1,5 +1,6 @@
 #include "dns/record.h"
 #include "dns/secure.h"
+#include "dns/secure_config.h"
 
 #include "base/address.h"
 #include "tests/unit/unit.h"
@@ -169,6 +170,60 @@ static void secure_answers_give_sets_and_addresses(void **state)
 	assert_int_equal((enum secure_status)0, SECURE_FAILED); /* a forgotten status proves nothing */
 }
 
+static void root_anchors_are_found(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *text;
+		bool found;
+	} cases[] = {
+		{ ". IN DS 20326 8 2 E06D\n", true },
+		{ ". DS 1 13 2 00", true },
+		{ ".\t172800\tin\tdnskey\t257 3 13 AAAA ; x\r\n", true },
+		{ "; a comment\n\n. 5 IN DS 1 13 2 00\n", true },
+		{ "", false },
+		{ "\n\n", false },
+		{ "; . IN DS 1 13 2 00\n", false },
+		{ ". IN NS a. ; DS\n", false },
+		{ "org. IN DS 1 13 2 00\n", false },
+		{ "DS .\n", false },
+		{ ".\nDS\n", false },
+		{ "  . IN DS 1 13 2 00\n", false }, /* a blank first: the owner of the line before */
+	};
+	for (size_t i = 0; i < NUM(cases); i++) {
+		if (secure_config_anchors_root(slice_str(cases[i].text)) != cases[i].found)
+			fail_msg("%s", cases[i].text);
+	}
+}
+
+static void libunbounds_configuration(void **state)
+{
+	(void)state;
+	char text[SECURE_CONFIG_MAX];
+	const char *forwarders[] = { "192.0.2.53", "[2001:db8::53]:5353" };
+	struct secure_options o = { 0 };
+	struct writer w = writer_of(text, sizeof text);
+	assert_int_equal(secure_config_write(&o, NULL, NULL, &w, NULL), EC_OK);
+	assert_null(strstr(text, "forward-zone:"));
+	assert_null(strstr(text, "stub-zone:"));
+	o = (struct secure_options){ .forwarders = forwarders, .num_forwarders = 2 };
+	struct dns_name zone = parsed("example.org");
+	struct sockaddr_storage at;
+	assert_int_equal(address_parse(SLICE_LIT("192.0.2.1:5300"), 0, &at, NULL), EC_OK);
+	w = writer_of(text, sizeof text);
+	assert_int_equal(secure_config_write(&o, &zone, &at, &w, NULL), EC_OK);
+	/* unbound.conf(5): "name", "stub-addr: IP@port", "stub-no-cache" */
+	assert_non_null(strstr(text, "\nstub-zone:\n name: \"example.org\"\n stub-no-cache: yes\n stub-addr: 192.0.2.1@5300\n"));
+	assert_non_null(strstr(text, "\nforward-zone:\n name: \".\"\n forward-addr: 192.0.2.53@53\n"
+				     " forward-addr: 2001:db8::53@5353\n"));
+	w = writer_of(text, w.len - 1);
+	assert_int_equal(secure_config_write(&o, &zone, &at, &w, NULL), EC_NO_SPACE);
+	/* Nothing in a zone's name can become another setting. */
+	zone = parsed("a\\\"\\010include.org");
+	w = writer_of(text, sizeof text);
+	assert_int_equal(secure_config_write(&o, &zone, &at, &w, NULL), EC_UNSUPPORTED);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -178,6 +233,8 @@ int main(void)
 		cmocka_unit_test(the_longest_signature_is_found),
 		cmocka_unit_test(names_of_codes_and_types),
 		cmocka_unit_test(secure_answers_give_sets_and_addresses),
+		cmocka_unit_test(root_anchors_are_found),
+		cmocka_unit_test(libunbounds_configuration),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -454,15 +454,21 @@ static void an_update_that_was_not_sent_says_so(void **state)
 
 /* --- validating --- */
 
-static char anchor_path[] = "/tmp/danegate-anchor-XXXXXX";
+#define TEMPLATE "/tmp/danegate-test-XXXXXX"
+static char anchor_path[] = TEMPLATE, hints_path[] = TEMPLATE;
 
-static void write_anchor(const char *text)
+static void write_temporary(char *path, const char *text)
 {
-	(void)snprintf(anchor_path, sizeof anchor_path, "/tmp/danegate-anchor-XXXXXX");
-	int fd = mkstemp(anchor_path);
+	memcpy(path, TEMPLATE, sizeof TEMPLATE);
+	int fd = mkstemp(path);
 	assert_true(fd >= 0);
 	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
 	close(fd);
+}
+
+static void write_anchor(const char *text)
+{
+	write_temporary(anchor_path, text);
 }
 
 /* RFC 9718 / IANA: key tag 20326. Nothing here is ever validated with it. */
@@ -522,8 +528,13 @@ static struct secure *secure_with_server(void)
 	struct secure *s;
 	address_print(forwarder, &server.address);
 	write_anchor(ROOT_DS);
-	struct secure_options o = { .trust_anchor_file = anchor_path, .forwarders = forwarders, .num_forwarders = 1 };
+	write_temporary(hints_path, ". 3600000 NS a.root.\na.root. 3600000 A 127.0.0.1\n");
+	struct secure_options o = { .trust_anchor_file = anchor_path, .root_hints_file = hints_path,
+				    .forwarders = forwarders, .num_forwarders = 1 };
 	assert_int_equal(secure_new(&loop, &o, &s, NULL), EC_OK);
+	/* They are read once: new contexts don't need them. */
+	unlink(anchor_path);
+	unlink(hints_path);
 	return s;
 }
 
@@ -582,7 +593,6 @@ static void look_ups_end_in_time(void **state)
 	assert_true(r[0].status == SECURE_BOGUS || r[0].status == SECURE_FAILED);
 	secure_free(s);
 	uv_run(&loop, UV_RUN_DEFAULT);
-	unlink(anchor_path);
 }
 
 static void validating_can_stop_at_any_time(void **state)
@@ -605,8 +615,7 @@ static void validating_can_stop_at_any_time(void **state)
 		uv_run(&loop, UV_RUN_DEFAULT);
 		for (int i = 0; i < 4; i++)
 			assert_int_equal(r[i].calls, 0);
-		unlink(anchor_path);
-	}
+		}
 	/* inside a callback, with others under way */
 	struct secure *s = secure_with_server();
 	struct secured first = { .free_me = s }, second = { 0 };
@@ -616,7 +625,6 @@ static void validating_can_stop_at_any_time(void **state)
 	uv_run(&loop, UV_RUN_DEFAULT);
 	assert_int_equal(first.calls, 1);
 	assert_int_equal(second.calls, 0);
-	unlink(anchor_path);
 }
 
 static void on_zone(void *arg, enum ec ec, const struct zone_map *map, const struct why *why)
@@ -647,7 +655,6 @@ static void searches_end_in_time_and_can_stop(void **state)
 	assert_int_equal(stopped.calls, 0);
 	secure_free(s);
 	uv_run(&loop, UV_RUN_DEFAULT);
-	unlink(anchor_path);
 }
 
 int main(void)

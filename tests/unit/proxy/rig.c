@@ -113,14 +113,9 @@ static void mta_store(struct rig *r)
 	struct slice body = bytes_slice(&r->body);
 	struct rig_result *o = r->out;
 	size_t at = 0;
-	for (bool first = true; at < body.len; first = false) {
-		const uint8_t *lf = memchr(body.p + at, '\n', body.len - at);
-		assert_non_null(lf);
-		size_t end = (size_t)(lf - body.p) + 1;
-		if (!first && body.p[at] != '\t')
-			break;
-		at = end;
-	}
+	const uint8_t *end = memmem(body.p, body.len, " +0000\r\n", 8); /* of the date, which ends it */
+	assert_non_null(end);
+	at = (size_t)(end - body.p) + 8;
 	assert_true(at < sizeof o->received);
 	memcpy(o->received, body.p, at);
 	o->received[at] = '\0';

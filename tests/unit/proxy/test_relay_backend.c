@@ -1,1 +1,431 @@
-int main(void){return 0;}
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "proxy/relay/backend.h"
+#include "proxy/smtp/session.h"
+
+#define HELLO "220 mta\r\n", "250-mta\r\n250-PIPELINING\r\n250 SIZE 1000\r\n"
+
+static struct backend *started(const struct backend_client *xclient)
+{
+	struct backend_setup setup = { SLICE_LIT("edge.test"), xclient };
+	struct backend *b = backend_new(&setup);
+	assert_non_null(b);
+	return b;
+}
+
+static void assert_output(struct backend *b, const char *want)
+{
+	struct slice out = backend_output(b);
+	if (!slice_eq(out, slice_str(want)))
+		fail_msg("sent '%.*s', wanted '%s'", (int)out.len, (const char *)out.p, want);
+	backend_sent(b);
+}
+
+static void feed(struct backend *b, const char *text)
+{
+	size_t used;
+	backend_feed(b, slice_str(text), &used);
+	assert_int_equal(used, strlen(text));
+}
+
+static struct backend_event pull(struct backend *b, enum backend_event_kind kind)
+{
+	struct backend_event ev;
+	if (!backend_next(b, &ev))
+		fail_msg("no event, wanted %d", kind);
+	assert_int_equal(ev.kind, kind);
+	return ev;
+}
+
+static void assert_quiet(struct backend *b)
+{
+	struct backend_event ev;
+	assert_false(backend_next(b, &ev));
+}
+
+static struct backend *ready(void)
+{
+	struct backend *b = started(NULL);
+	assert_output(b, "");
+	feed(b, "220 mta\r\n");
+	assert_output(b, "EHLO edge.test\r\n");
+	feed(b, "250-mta\r\n250-PIPELINING\r\n250-DSN\r\n250-size 1000\r\n250 XCLIENT NAME ADDR\r\n");
+	struct backend_event ev = pull(b, BACKEND_EV_READY);
+	assert_int_equal(ev.caps->flags, SMTP_CAP_PIPELINING | SMTP_CAP_DSN | SMTP_CAP_SIZE | SMTP_CAP_XCLIENT);
+	assert_int_equal(ev.caps->size_max, 1000);
+	assert_quiet(b);
+	return b;
+}
+
+static void envelope(struct backend *b)
+{
+	static const struct smtp_mail mail;
+	static const struct smtp_rcpt rcpt = { .path = { .local_len = 10, .local = "postmaster" } };
+	backend_mail(b, &mail);
+	backend_rcpt(b, &rcpt);
+}
+
+static void test_dialogue_and_timers(void **state)
+{
+	(void)state;
+	struct backend *b = started(NULL);
+	assert_int_equal(backend_deadline(b), BACKEND_DEADLINE_REPLY);
+	backend_free(b);
+	b = ready();
+	assert_true(backend_free_for_use(b));
+	assert_int_equal(backend_deadline(b), BACKEND_DEADLINE_IDLE);
+	for (int round = 0; round < 2; round++) {
+		envelope(b);
+		assert_false(backend_free_for_use(b));
+		assert_output(b, "MAIL FROM:<>\r\nRCPT TO:<postmaster>\r\n");
+		feed(b, "250 ok\r\n250 2.1.5 ok\r\n");
+		assert_int_equal(pull(b, BACKEND_EV_ANSWER).answer->code, 250);
+		assert_int_equal(backend_deadline(b), BACKEND_DEADLINE_NONE);
+		backend_data(b);
+		assert_output(b, "DATA\r\n");
+		assert_int_equal(backend_deadline(b), BACKEND_DEADLINE_REPLY);
+		feed(b, "354 go\r\n");
+		assert_int_equal(pull(b, BACKEND_EV_ANSWER).answer->code, 354);
+		assert_int_equal(backend_deadline(b), BACKEND_DEADLINE_NONE);
+		backend_commit(b);
+		assert_output(b, ".\r\n");
+		assert_int_equal(backend_deadline(b), BACKEND_DEADLINE_FINAL);
+		feed(b, "250-2.0.0 Ok:\r\n250 2.0.0 queued\r\n");
+		struct backend_event ev = pull(b, BACKEND_EV_ANSWER);
+		assert_string_equal(ev.answer->enhanced, "2.0.0");
+		assert_true(slice_eq(ev.answer->text, slice_str("Ok: queued")));
+		assert_true(backend_free_for_use(b));
+	}
+	backend_quit(b);
+	assert_output(b, "QUIT\r\n");
+	feed(b, "221 bye\r\n");
+	(void)pull(b, BACKEND_EV_QUIT);
+	assert_int_equal(backend_deadline(b), BACKEND_DEADLINE_NONE);
+	backend_free(b);
+}
+
+/* RSET's answer may still be under way when the next transaction starts. */
+static void test_reset_and_on(void **state)
+{
+	(void)state;
+	struct backend *b = ready();
+	envelope(b);
+	backend_sent(b);
+	feed(b, "250 ok\r\n550 no\r\n");
+	(void)pull(b, BACKEND_EV_ANSWER);
+	backend_reset(b);
+	assert_true(backend_free_for_use(b));
+	envelope(b);
+	assert_output(b, "RSET\r\nMAIL FROM:<>\r\nRCPT TO:<postmaster>\r\n");
+	feed(b, "250 ok\r\n250 ok\r\n250 ok\r\n");
+	assert_int_equal(pull(b, BACKEND_EV_ANSWER).answer->code, 250);
+	assert_quiet(b);
+	backend_free(b);
+}
+
+static void test_mail_refused(void **state)
+{
+	(void)state;
+	struct backend *b = ready();
+	envelope(b);
+	backend_sent(b);
+	feed(b, "451 4.7.1 greylisted\r\n503 5.5.1 no mail\r\n");
+	struct backend_event ev = pull(b, BACKEND_EV_ANSWER);
+	assert_int_equal(ev.answer->code, 451);
+	assert_string_equal(ev.answer->enhanced, "4.7.1");
+	/* In the next transaction it is forgotten. */
+	backend_reset(b);
+	envelope(b);
+	backend_sent(b);
+	feed(b, "250 ok\r\n250 ok\r\n550 5.1.1 who\r\n");
+	assert_int_equal(pull(b, BACKEND_EV_ANSWER).answer->code, 550);
+	backend_free(b);
+	/* A backend that takes recipients for a sender it refused is not understood. */
+	b = ready();
+	envelope(b);
+	backend_sent(b);
+	feed(b, "550 no\r\n250 yes\r\n");
+	assert_int_equal(pull(b, BACKEND_EV_LOST).reason, SMTP_WHY_BACKEND_GARBAGE);
+	backend_free(b);
+}
+
+/* Replies nobody asked for, wherever they come. */
+static void test_stray(void **state)
+{
+	(void)state;
+	struct backend *b = started(NULL);
+	feed(b, "220 mta\r\n250 mta\r\n"); /* the answer to an EHLO not yet sent */
+	assert_int_equal(pull(b, BACKEND_EV_LOST).reason, SMTP_WHY_BACKEND_GARBAGE);
+	assert_output(b, "");
+	backend_free(b);
+
+	b = ready();
+	feed(b, "250 ok\r\n");
+	assert_int_equal(pull(b, BACKEND_EV_LOST).reason, SMTP_WHY_BACKEND_GARBAGE);
+	assert_false(backend_free_for_use(b));
+	backend_free(b);
+
+	b = ready();
+	feed(b, "421 4.4.2 idle too long\r\n");
+	assert_int_equal(pull(b, BACKEND_EV_LOST).reason, SMTP_WHY_BACKEND_CLOSING);
+	backend_free(b);
+
+	/* 354, and at once the 250 for a message that is not sent yet. */
+	b = ready();
+	envelope(b);
+	feed(b, "250 ok\r\n250 ok\r\n");
+	(void)pull(b, BACKEND_EV_ANSWER);
+	backend_data(b);
+	feed(b, "354 go\r\n250 queued\r\n");
+	(void)pull(b, BACKEND_EV_ANSWER);
+	(void)pull(b, BACKEND_EV_LOST);
+	backend_commit(b);
+	assert_output(b, "");
+	backend_free(b);
+
+	/* The last word counts, and the link is not used again. */
+	b = ready();
+	envelope(b);
+	feed(b, "250 ok\r\n250 ok\r\n");
+	(void)pull(b, BACKEND_EV_ANSWER);
+	backend_data(b);
+	feed(b, "354 go\r\n");
+	(void)pull(b, BACKEND_EV_ANSWER);
+	backend_commit(b);
+	feed(b, "250 queued\r\n25");
+	assert_int_equal(pull(b, BACKEND_EV_ANSWER).answer->code, 250);
+	(void)pull(b, BACKEND_EV_LOST);
+	backend_free(b);
+}
+
+static void test_bounds(void **state)
+{
+	static char text[BACKEND_LINES_MAX * 20 + 40000];
+	(void)state;
+	struct backend *b = ready();
+	envelope(b);
+	text[0] = '\0';
+	for (int i = 0; i < BACKEND_LINES_MAX - 1; i++)
+		strcat(text, "250-x\r\n");
+	strcat(text, "250 x\r\n550 no\r\n");
+	feed(b, text); /* as many lines as are allowed */
+	assert_int_equal(pull(b, BACKEND_EV_ANSWER).answer->code, 550);
+	backend_free(b);
+
+	b = ready();
+	envelope(b);
+	text[0] = '\0';
+	for (int i = 0; i <= BACKEND_LINES_MAX; i++)
+		strcat(text, "250-x\r\n");
+	feed(b, text);
+	assert_int_equal(pull(b, BACKEND_EV_LOST).reason, SMTP_WHY_BACKEND_GARBAGE);
+	backend_free(b);
+
+	b = ready();
+	envelope(b);
+	char *p = text;
+	for (int i = 0; i < 10; i++)
+		p += sprintf(p, "250-%01990d\r\n", 0);
+	feed(b, text);
+	assert_int_equal(pull(b, BACKEND_EV_LOST).reason, SMTP_WHY_BACKEND_GARBAGE);
+	backend_free(b);
+
+	/* No end within the bound, without waiting for more. */
+	b = ready();
+	envelope(b);
+	memset(text, '2', BACKEND_LINE_MAX);
+	text[BACKEND_LINE_MAX] = '\0';
+	feed(b, text);
+	(void)pull(b, BACKEND_EV_LOST);
+	backend_free(b);
+}
+
+static void test_ends(void **state)
+{
+	(void)state;
+	struct backend *b = started(NULL);
+	backend_eof(b);
+	assert_int_equal(pull(b, BACKEND_EV_LOST).reason, SMTP_WHY_BACKEND_CONNECT);
+	backend_eof(b);
+	backend_timeout(b);
+	assert_quiet(b);
+	backend_free(b);
+	b = ready();
+	backend_quit(b);
+	backend_eof(b);
+	(void)pull(b, BACKEND_EV_QUIT);
+	backend_free(b);
+	b = ready();
+	envelope(b);
+	backend_timeout(b);
+	assert_int_equal(pull(b, BACKEND_EV_LOST).reason, SMTP_WHY_BACKEND_TIMEOUT);
+	assert_output(b, "");
+	backend_free(b);
+}
+
+/* Only what is offered is said, and it is encoded. */
+static void test_xclient(void **state)
+{
+	struct backend_client client = { SLICE_LIT("192.0.2.7"), 0, SLICE_LIT("a b\r\nEVIL=+"), false };
+	(void)state;
+	struct backend *b = started(&client);
+	feed(b, "220 mta\r\n");
+	backend_sent(b);
+	feed(b, "250-mta\r\n250-PIPELINING\r\n250 XCLIENT ADDR HELO PORT LOGIN\r\n");
+	assert_output(b, "XCLIENT ADDR=192.0.2.7 PORT=[UNAVAILABLE] HELO=a+20b+0D+0AEVIL+3D+2B\r\n");
+	feed(b, "220 again\r\n");
+	assert_output(b, "EHLO edge.test\r\n");
+	feed(b, "250 mta\r\n");
+	assert_int_equal(pull(b, BACKEND_EV_READY).caps->flags, 0); /* of the second EHLO, not the first */
+	backend_free(b);
+	/* Offered without ADDR it is of no use. */
+	b = started(&client);
+	feed(b, "220 mta\r\n");
+	feed(b, "250-mta\r\n250 XCLIENT NAME HELO\r\n");
+	assert_int_equal(pull(b, BACKEND_EV_LOST).reason, SMTP_WHY_BACKEND_CONFIG);
+	backend_free(b);
+}
+
+/* The session by itself: what a shell may do to it. */
+static struct smtp_session *session(void)
+{
+	static const struct smtp_limits limits = { "edge.test", 0, 10, 100, 10, 10, SMTP_BARE_REJECT };
+	struct smtp_setup setup = { .limits = &limits, .tls_offered = true, .id = SLICE_LIT("x") };
+	struct smtp_session *s = smtp_session_new(&setup);
+	assert_non_null(s);
+	return s;
+}
+
+static bool next_is(struct smtp_session *s, enum smtp_event_kind kind, enum smtp_reason reason)
+{
+	struct smtp_event ev;
+	return smtp_session_next(s, &ev) && ev.kind == kind && ev.reason == reason;
+}
+
+/* CVE-2011-0411: what is in hand behind STARTTLS, in the same bytes. */
+static void test_injection(void **state)
+{
+	static const char *const tails[] = { "EHLO x\r\n", "\r\n", "N", "\x16\x03\x01" };
+	(void)state;
+	for (size_t i = 0; i < sizeof tails / sizeof *tails; i++) {
+		struct smtp_session *s = session();
+		struct smtp_event ev;
+		char text[64] = "STARTTLS\r\n";
+		size_t used;
+		smtp_session_greet(s);
+		while (smtp_session_next(s, &ev)) {
+		}
+		smtp_session_feed(s, slice_str("EHLO me\r\n"), &used);
+		while (smtp_session_next(s, &ev)) {
+		}
+		smtp_session_feed(s, slice_str(strcat(text, tails[i])), &used);
+		assert_true(next_is(s, SMTP_EV_CLOSE, SMTP_WHY_STARTTLS_INJECTION)); /* no 220, no other word */
+		assert_false(smtp_session_next(s, &ev));
+		smtp_session_tls_done(s, &(struct smtp_tls_info){ 0 });
+		assert_false(smtp_session_next(s, &ev));
+		smtp_session_free(s);
+	}
+}
+
+static void test_session_ends(void **state)
+{
+	struct smtp_event ev;
+	size_t used;
+	(void)state;
+	/* A handshake that fails never falls back to clear, and says nothing. */
+	struct smtp_session *s = session();
+	assert_int_equal(smtp_session_deadline(s), SMTP_DEADLINE_GREETING);
+	smtp_session_greet(s);
+	assert_true(next_is(s, SMTP_EV_REPLY, SMTP_WHY_NONE));
+	assert_int_equal(smtp_session_deadline(s), SMTP_DEADLINE_COMMAND);
+	smtp_session_feed(s, slice_str("EHLO me\r\n"), &used);
+	(void)smtp_session_next(s, &ev);
+	smtp_session_feed(s, slice_str("STARTTLS\r\n"), &used);
+	assert_true(next_is(s, SMTP_EV_REPLY, SMTP_WHY_NONE));
+	assert_true(next_is(s, SMTP_EV_START_TLS, SMTP_WHY_NONE));
+	assert_int_equal(smtp_session_deadline(s), SMTP_DEADLINE_TLS);
+	assert_false(smtp_session_wants(s));
+	smtp_session_feed(s, slice_str("NOOP\r\n"), &used);
+	assert_int_equal(used, 0);
+	smtp_session_tls_failed(s);
+	assert_true(next_is(s, SMTP_EV_CLOSE, SMTP_WHY_TLS_FAILED));
+	smtp_session_free(s);
+
+	s = session();
+	smtp_session_greet(s);
+	(void)smtp_session_next(s, &ev);
+	smtp_session_end(s, SMTP_R_TIMEOUT);
+	assert_true(next_is(s, SMTP_EV_REPLY, SMTP_WHY_TIMEOUT));
+	assert_true(next_is(s, SMTP_EV_CLOSE, SMTP_WHY_TIMEOUT));
+	assert_int_equal(smtp_session_deadline(s), SMTP_DEADLINE_NONE);
+	smtp_session_end(s, SMTP_R_TIMEOUT);
+	assert_false(smtp_session_next(s, &ev));
+	smtp_session_free(s);
+
+	/* The line that never ends. */
+	s = session();
+	smtp_session_greet(s);
+	(void)smtp_session_next(s, &ev);
+	static char flood[65536];
+	memset(flood, 'x', sizeof flood);
+	unsigned rounds = 0;
+	do {
+		smtp_session_feed(s, slice_of(flood, sizeof flood), &used);
+		assert_true(used > 0);
+	} while (!smtp_session_next(s, &ev) && ++rounds < 1000);
+	assert_int_equal(ev.code, 500);
+	assert_true(next_is(s, SMTP_EV_CLOSE, SMTP_WHY_LINE_LONG));
+	smtp_session_free(s);
+}
+
+/* Backpressure: while answers are owed, at most a fixed number of RCPTs goes on. */
+static void test_backpressure(void **state)
+{
+	static char text[20000];
+	struct smtp_event ev;
+	(void)state;
+	struct smtp_session *s = session();
+	size_t len = (size_t)sprintf(text, "EHLO me\r\nMAIL FROM:<a@b>\r\n"), at = 0, used, opened = 0, rcpts = 0;
+	for (int i = 0; i < 300; i++)
+		len += (size_t)sprintf(text + len, "RCPT TO:<c%d@d>\r\n", i);
+	smtp_session_greet(s);
+	for (bool moved = true; moved;) {
+		moved = false;
+		while (smtp_session_next(s, &ev)) {
+			moved = true;
+			opened += ev.kind == SMTP_EV_OPEN_BACKEND;
+			rcpts += ev.kind == SMTP_EV_RCPT;
+			if (ev.kind == SMTP_EV_OPEN_BACKEND)
+				smtp_session_backend_ready(s, &(struct smtp_caps){ 0 }, false);
+		}
+		smtp_session_feed(s, slice_of(text + at, len - at), &used);
+		at += used;
+		moved |= used > 0;
+	}
+	assert_int_equal(opened, 1);
+	assert_int_equal(rcpts, 10); /* max_recipients: the 11th must wait for its 452 */
+	assert_int_equal(smtp_session_deadline(s), SMTP_DEADLINE_BACKEND);
+	smtp_session_backend_lost(s, SMTP_WHY_BACKEND_TIMEOUT);
+	for (rcpts = 0; smtp_session_next(s, &ev); rcpts++)
+		assert_int_equal(ev.code, 451);
+	assert_int_equal(rcpts, 10);
+	smtp_session_free(s);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_dialogue_and_timers), cmocka_unit_test(test_reset_and_on), cmocka_unit_test(test_mail_refused),
+		cmocka_unit_test(test_stray),               cmocka_unit_test(test_bounds),       cmocka_unit_test(test_ends),
+		cmocka_unit_test(test_xclient),             cmocka_unit_test(test_injection),    cmocka_unit_test(test_session_ends),
+		cmocka_unit_test(test_backpressure),
+	};
+	return cmocka_run_group_tests_name("relay/backend", tests, NULL, NULL);
+}

@@ -136,9 +136,12 @@ static void info_tells_of_workers_that_are_down(void **state)
 	world();
 	workers[1].pid = 0;
 	workers[1].why = "process 5 was ended by signal 11";
+	workers[2].begun = workers[2].acknowledged = false;
 	struct bytes b = { 0 };
 	const char *text = text_of(stats_info_text(&info, &b), &b);
 	assert_non_null(strstr(text, "serving"));
+	assert_non_null(strstr(text, "2 sessions (0 under TLS), listening"));
+	assert_non_null(strstr(text, "0 sessions (0 under TLS), not listening, has not taken the newest keys yet"));
 	assert_non_null(strstr(text, "down for 1m40s: process 5 was ended by signal 11"));
 	assert_non_null(strstr(text, "started          1970-01-01T00:14:40Z (2m00s ago)"));
 	bytes_fini(&b);

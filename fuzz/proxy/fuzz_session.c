@@ -1,0 +1,202 @@
+/* The whole session under a client's bytes, with a backend whose answers hang on
+ * the recipients only. Oracles: cuts change nothing; every reply is one or more
+ * well-formed lines; what goes behind has no bare CR or LF and no early end; 250
+ * to a message only after the backend's 250. */
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "proxy/smtp/session.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
+
+struct run {
+	struct smtp_session *s;
+	struct bytes replies, stored, body;
+	bool tls, closed, said_yes, open, in_data;
+	uint8_t options;
+};
+
+static void must(enum ec ec)
+{
+	if (ec != EC_OK)
+		abort();
+}
+
+static void check_replies(struct slice s)
+{
+	assert(s.len > 0 && s.p[s.len - 1] == '\n');
+	while (s.len > 0) {
+		const uint8_t *lf = memchr(s.p, '\n', s.len);
+		size_t len = (size_t)(lf - s.p) + 1;
+		assert(len >= 6 && len <= 512 && s.p[len - 2] == '\r');
+		assert(s.p[0] >= '2' && s.p[0] <= '5' && (s.p[3] == ' ' || s.p[3] == '-'));
+		for (size_t i = 0; i < len - 2; i++)
+			assert(s.p[i] >= 0x20 && s.p[i] < 0x7f);
+		s = slice_from(s, len);
+	}
+}
+
+static void answer(struct run *r, uint16_t code)
+{
+	struct smtp_answer a = { .code = code, .enhanced = "2.0.0", .text = SLICE_LIT("words \x01\xff") };
+	smtp_session_backend_answer(r->s, &a);
+}
+
+static void answer_rcpt(struct run *r, const struct smtp_rcpt *rcpt)
+{
+	switch (rcpt->path.local[0]) {
+	case 'n':
+		answer(r, 550);
+		break;
+	case 'g':
+		answer(r, 354);
+		break;
+	case 'l':
+		r->open = false;
+		smtp_session_backend_lost(r->s, SMTP_WHY_BACKEND_LOST);
+		break;
+	default:
+		answer(r, 250);
+		break;
+	}
+}
+
+static void commit(struct run *r)
+{
+	struct slice body = bytes_slice(&r->body);
+	for (size_t i = 0; i < body.len; i++) {
+		assert(body.p[i] != '\0');
+		assert(body.p[i] != '\n' || (i > 0 && body.p[i - 1] == '\r'));
+		assert(body.p[i] != '\r' || (i + 1 < body.len && body.p[i + 1] == '\n'));
+	}
+	assert(body.len > 2 && body.p[body.len - 1] == '\n' && memmem(body.p, body.len, "\r\n.\r\n", 5) == NULL);
+	must(bytes_append(&r->stored, body));
+	bytes_fini(&r->body);
+	r->in_data = false;
+	r->said_yes = (r->options & 8) == 0;
+	answer(r, r->said_yes ? 250 : (r->options & 16) != 0 ? 354 : 452);
+}
+
+static void act(struct run *r, const struct smtp_event *ev)
+{
+	assert(!r->closed);
+	switch (ev->kind) {
+	case SMTP_EV_REPLY:
+		check_replies(ev->bytes);
+		assert(!(ev->message && ev->code < 400) || (r->said_yes && ev->code == 250));
+		if (ev->message)
+			r->said_yes = false;
+		must(bytes_append(&r->replies, ev->bytes));
+		break;
+	case SMTP_EV_START_TLS:
+		r->tls = true;
+		smtp_session_tls_done(r->s, &(struct smtp_tls_info){ SLICE_LIT("TLSv1.3"), SLICE_LIT("X"), SLICE_LIT("\r\n") });
+		break;
+	case SMTP_EV_OPEN_BACKEND:
+		r->open = true;
+		smtp_session_backend_ready(r->s, &(struct smtp_caps){ (r->options & 4) != 0 ? 0 : UINT32_MAX, 0 }, false);
+		break;
+	case SMTP_EV_MAIL:
+		assert(r->open);
+		break;
+	case SMTP_EV_RCPT:
+		assert(r->open);
+		answer_rcpt(r, ev->rcpt);
+		break;
+	case SMTP_EV_DATA:
+		assert(r->open);
+		r->in_data = true;
+		answer(r, (r->options & 32) != 0 ? 451 : 354);
+		break;
+	case SMTP_EV_BODY:
+		assert(r->in_data);
+		for (size_t i = 0; i < ev->num_ranges; i++)
+			must(bytes_append(&r->body, ev->ranges[i]));
+		break;
+	case SMTP_EV_COMMIT:
+		assert(r->in_data);
+		commit(r);
+		break;
+	case SMTP_EV_ABORT:
+		r->open = r->in_data = false;
+		bytes_fini(&r->body);
+		break;
+	case SMTP_EV_RESET:
+		assert(r->open);
+		break;
+	case SMTP_EV_CLOSE:
+		r->closed = true;
+		break;
+	default:
+		abort();
+	}
+}
+
+static void pump(struct run *r, struct bytes *in)
+{
+	for (bool moved = true; moved;) {
+		struct smtp_event ev;
+		size_t used;
+		moved = false;
+		while (smtp_session_next(r->s, &ev)) {
+			act(r, &ev);
+			moved = true;
+		}
+		smtp_session_feed(r->s, bytes_slice(in), &used);
+		while (smtp_session_next(r->s, &ev)) {
+			act(r, &ev);
+			moved = true;
+		}
+		bytes_consume(in, used);
+		moved |= used > 0;
+	}
+	/* What is not taken is part of a line, or waits behind the end. */
+	assert(bytes_len(in) <= SMTP_LINE_MAX || !smtp_session_wants(r->s));
+}
+
+static void play(struct run *r, uint8_t options, const uint8_t *data, size_t len, size_t step)
+{
+	struct smtp_limits limits = { "edge.test", (options & 2) != 0 ? 60 : 0, 3, 50, 20, 5,
+		                      (options & 1) != 0 ? SMTP_BARE_NORMALIZE : SMTP_BARE_REJECT };
+	struct smtp_setup setup = { .limits = &limits, .caps = { UINT32_MAX, 0 }, .tls_offered = true,
+		                    .client_addr = SLICE_LIT("192.0.2.1"), .id = SLICE_LIT("f") };
+	struct bytes in = { 0 };
+	r->options = options;
+	r->s = smtp_session_new(&setup);
+	assert(r->s != NULL);
+	smtp_session_greet(r->s);
+	while (len > 0) {
+		size_t n = len < step ? len : step;
+		must(bytes_append(&in, slice_of(data, n)));
+		pump(r, &in);
+		data += n;
+		len -= n;
+	}
+	smtp_session_eof(r->s);
+	pump(r, &in);
+	assert(r->closed && smtp_session_deadline(r->s) == SMTP_DEADLINE_NONE);
+	smtp_session_free(r->s);
+	bytes_fini(&in);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
+{
+	struct run a = { 0 }, b = { 0 };
+	if (len < 2)
+		return 0;
+	play(&a, data[0], data + 2, len - 2, SIZE_MAX);
+	play(&b, data[0], data + 2, len - 2, 1 + data[1] % 64);
+	/* Only STARTTLS may tell one read from two. */
+	if (!a.tls && !b.tls) {
+		assert(slice_eq(bytes_slice(&a.replies), bytes_slice(&b.replies)));
+		assert(slice_eq(bytes_slice(&a.stored), bytes_slice(&b.stored)));
+	}
+	struct run *const both[] = { &a, &b };
+	for (int i = 0; i < 2; i++) {
+		bytes_fini(&both[i]->replies);
+		bytes_fini(&both[i]->stored);
+		bytes_fini(&both[i]->body);
+	}
+	return 0;
+}
