@@ -44,10 +44,11 @@ static bool find_socket(struct cmd *cmd)
 	if (errs == NULL || read_file(cmd->config_path, &text) != EC_OK)
 		(void)fprintf(stderr, "tlsa-sync: %s: %s; name the configuration with -c FILE, or the daemon's socket with -s SOCKET\n",
 		              cmd->config_path, strerror(errno != 0 ? errno : ENOMEM));
-	else if (config_parse(bytes_slice(&text), cmd->config_path, &cfg, errs) != EC_OK)
+	else if (config_parse(bytes_slice(&text), cmd->config_path, &cfg, errs) != EC_OK) {
 		for (size_t i = 0; i < errs->num; i++)
 			(void)fprintf(stderr, "%s\n", errs->items[i]);
-	else
+		(void)fprintf(stderr, "tlsa-sync: a daemon that still runs with an older configuration is reached with -s SOCKET\n");
+	} else
 		cmd->socket_found = strdup(cfg->tlsa_sync.control_socket);
 	config_free(cfg);
 	free(errs);
@@ -81,7 +82,7 @@ enum cmd_exit cmd_ask(struct cmd *cmd, json_t *request, bool quiet, json_t **out
 	}
 	if (!find_socket(cmd)) {
 		free(line);
-		return CMD_USAGE;
+		return CMD_CONFIG;
 	}
 	const char *path = cmd->socket != NULL ? cmd->socket : cmd->socket_found;
 	struct bytes answer = { 0 };

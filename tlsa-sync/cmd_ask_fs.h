@@ -10,7 +10,8 @@
 
 #include "base/ec.h"
 
-enum cmd_exit { CMD_OK = 0, CMD_REFUSED = 1, CMD_USAGE = 2, CMD_UNREACHABLE = 3 };
+/* CMD_CONFIG ends the program with status 2 too, but without a word on usage. */
+enum cmd_exit { CMD_OK = 0, CMD_REFUSED = 1, CMD_USAGE = 2, CMD_UNREACHABLE = 3, CMD_CONFIG };
 
 /* struct cmd is one invocation. `argv[0]` is the subcommand's name. */
 struct cmd {

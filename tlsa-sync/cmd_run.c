@@ -1,5 +1,6 @@
 /* tlsa-sync run: the daemon, in the foreground. */
 #include <getopt.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -28,16 +29,32 @@ int cmd_run(struct cmd *cmd)
 	}
 	struct config *cfg = load(cmd->config_path);
 	if (cfg == NULL)
-		return CMD_USAGE;
-	enum daemon_end end = DAEMON_RELOAD;
+		return CMD_CONFIG;
+	struct config *before = NULL; /* what ran before a reload */
 	struct why why = { 0 };
 	enum ec ec = EC_OK;
-	while (ec == EC_OK && end == DAEMON_RELOAD) {
+	for (bool stop = false; !stop;) {
+		struct config *next = NULL;
 		log_setup((enum log_format)cfg->log.format, (enum log_level)cfg->log.level, "tlsa-sync");
-		ec = daemon_run(cmd->config_path, &cfg, &end, &why);
+		ec = daemon_run(cmd->config_path, cfg, &next, &why);
+		if (ec != EC_OK && before != NULL) {
+			why_prefix(&why, "the new configuration can't be used, the old one is in force again");
+			log_why(LOG_ERROR, "reload", cmd->config_path, why.text);
+			next = before;
+			before = NULL;
+		}
+		stop = next == NULL;
+		if (!stop) {
+			config_free(before);
+			before = ec == EC_OK ? cfg : NULL;
+			if (ec != EC_OK)
+				config_free(cfg);
+			cfg = next;
+		}
 	}
 	if (ec != EC_OK)
 		(void)fprintf(stderr, "tlsa-sync: %s\n", why.text[0] != '\0' ? why.text : ec_text(ec));
+	config_free(before);
 	config_free(cfg);
 	return ec == EC_OK ? CMD_OK : CMD_REFUSED;
 }

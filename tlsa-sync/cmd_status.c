@@ -43,7 +43,7 @@ int cmd_status(struct cmd *cmd)
 	bool terminal = isatty(STDOUT_FILENO) == 1;
 	enum cmd_exit status = show(cmd, identity, json, terminal, watch && terminal && !json);
 	/* A daemon that is restarted meanwhile comes back by itself. */
-	while (watch && status != CMD_USAGE && status != CMD_REFUSED && !ferror(stdout)) {
+	while (watch && status != CMD_CONFIG && status != CMD_REFUSED && !ferror(stdout)) {
 		(void)sleep(1);
 		status = show(cmd, identity, json, terminal, terminal && !json);
 	}

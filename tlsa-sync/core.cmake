@@ -1,7 +1,7 @@
 # The controller's pure core: bytes and times in, values out. No suite but this
 # list says what tests/unit/tlsa-sync and tests/sim link.
 set(TLSA_SYNC_CORE facts.c facts_dns.c age.c words.c rollover.c step_dns.c step_roll.c alarms.c marks.c guard.c
-    plan.c status_text.c rollover_json.c)
+    plan.c status_text.c rollover_json.c journal_tables.c)
 list(TRANSFORM TLSA_SYNC_CORE PREPEND ${PROJECT_SOURCE_DIR}/tlsa-sync/)
 add_library(tlsa_sync_core STATIC ${TLSA_SYNC_CORE})
 target_include_directories(tlsa_sync_core PUBLIC ${PROJECT_SOURCE_DIR})

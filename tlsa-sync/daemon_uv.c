@@ -2,7 +2,6 @@
  * reverse and lets the loop run until every handle has closed. */
 #include "tlsa-sync/daemon_uv.h"
 
-#include <assert.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,7 +30,7 @@ struct client {
 struct daemon {
 	uv_loop_t loop;
 	const char *path;
-	struct config **cfg;
+	const struct config *cfg;
 	struct controller_world world;
 	struct mishaps mishaps;
 	struct wire_listener *control;
@@ -39,7 +38,6 @@ struct daemon {
 	uv_signal_t signals[NUM_SIGNALS];
 	struct client *clients;
 	struct wall started;
-	enum daemon_end end;
 	struct config *next; /* the configuration to go on with */
 };
 
@@ -124,7 +122,7 @@ static void on_stats_line(void *arg, struct wire *w, char *line, size_t len)
 
 static enum ec open_sockets(struct daemon *d, struct why *why)
 {
-	const struct config_tlsa_sync *c = &(*d->cfg)->tlsa_sync;
+	const struct config_tlsa_sync *c = &d->cfg->tlsa_sync;
 	struct wire_events control = { .on_line = on_control_line, .on_close = on_wire_close };
 	struct wire_events stats = { .on_line = on_stats_line, .on_close = on_wire_close };
 	enum ec ec = wire_listen(&d->loop, c->control_socket, SOCKET_MODE, LINE_MAX_BYTES, control, on_open, d, &d->control, why);
@@ -136,6 +134,8 @@ static enum ec open_sockets(struct daemon *d, struct why *why)
 
 static void try_reload(struct daemon *d)
 {
+	if (d->next != NULL)
+		return;
 	struct config_errors *errs = calloc(1, sizeof *errs);
 	if (errs == NULL)
 		return;
@@ -154,12 +154,11 @@ static void on_signal(uv_signal_t *s, int number)
 	struct daemon *d = s->data;
 	if (number == SIGHUP) {
 		try_reload(d);
-		if (d->next != NULL)
-			d->end = DAEMON_RELOAD;
 		return;
 	}
 	log_why(LOG_NOTICE, "stop", NULL, number == SIGTERM ? "SIGTERM" : "SIGINT");
-	d->end = DAEMON_STOPPED;
+	config_free(d->next);
+	d->next = NULL;
 	uv_stop(&d->loop);
 }
 
@@ -176,7 +175,7 @@ static void open_signals(struct daemon *d)
 
 static enum ec open_agents(struct daemon *d, struct why *why)
 {
-	const struct config_list *instances = &(*d->cfg)->tlsa_sync.instances;
+	const struct config_list *instances = &d->cfg->tlsa_sync.instances;
 	struct controller_world *w = &d->world;
 	w->agents = calloc(instances->num + 1, sizeof w->agents[0]);
 	if (w->agents == NULL)
@@ -192,14 +191,14 @@ static enum ec open_agents(struct daemon *d, struct why *why)
 static enum ec open_controllers(struct daemon *d, struct why *why)
 {
 	struct controller_world *w = &d->world;
-	size_t num = (*d->cfg)->num_identities;
+	size_t num = d->cfg->num_identities;
 	w->controllers = calloc(num + 1, sizeof(struct controller *));
 	if (w->controllers == NULL)
 		return why_set(why, EC_NO_MEMORY, "out of memory");
 	for (; w->num_controllers < num; w->num_controllers++) {
 		enum ec ec = controller_new(w, w->num_controllers, &w->controllers[w->num_controllers], why);
 		if (ec != EC_OK) {
-			why_prefix(why, "%s", (*d->cfg)->identities[w->num_controllers].name);
+			why_prefix(why, "%s", d->cfg->identities[w->num_controllers].name);
 			return ec;
 		}
 	}
@@ -208,7 +207,7 @@ static enum ec open_controllers(struct daemon *d, struct why *why)
 
 static enum ec daemon_open(struct daemon *d, struct why *why)
 {
-	const struct config *cfg = *d->cfg;
+	const struct config *cfg = d->cfg;
 	d->started = clock_wall();
 	d->world = (struct controller_world){ .loop = &d->loop, .cfg = cfg, .mishaps = &d->mishaps };
 	enum ec ec = journal_open(cfg->tlsa_sync.journal, &d->world.journal, why);
@@ -250,8 +249,9 @@ static void daemon_fini(struct daemon *d)
 	(void)uv_loop_close(&d->loop);
 }
 
-enum ec daemon_run(const char *path, struct config **cfg, enum daemon_end *out, struct why *why)
+enum ec daemon_run(const char *path, const struct config *cfg, struct config **out_next, struct why *why)
 {
+	*out_next = NULL;
 	struct daemon *d = calloc(1, sizeof *d);
 	if (d == NULL)
 		return why_set(why, EC_NO_MEMORY, "out of memory");
@@ -271,13 +271,7 @@ enum ec daemon_run(const char *path, struct config **cfg, enum daemon_end *out, 
 	}
 	daemon_close(d);
 	daemon_fini(d);
-	*out = d->end;
-	if (d->next != NULL && d->end == DAEMON_RELOAD) {
-		config_free(*cfg);
-		*cfg = d->next;
-		d->next = NULL;
-	}
-	config_free(d->next);
+	*out_next = d->next;
 	free(d);
 	return ec;
 }

@@ -11,15 +11,13 @@
 
 struct daemon;
 
-enum daemon_end { DAEMON_STOPPED, DAEMON_RELOAD };
-
-/* daemon_run runs until SIGTERM or SIGINT (DAEMON_STOPPED) or until SIGHUP asked
- * for a new configuration and it was found good (DAEMON_RELOAD, with the
- * new one in `*cfg`; the old one is freed): then it is to be run again. A bad
- * new configuration is logged and the old one stays in force. Everything that
- * counts is in the journal, so an end and a new start lose nothing.
- * `path` is where the configuration came from. Returns EC_OK, or why it could not start. */
-enum ec daemon_run(const char *path, struct config **cfg, enum daemon_end *out, struct why *why) MUST_CHECK;
+/* daemon_run runs until SIGTERM or SIGINT (`*out_next` is NULL then), or until
+ * SIGHUP asked for a new configuration that was found good: `*out_next`, the caller's, to
+ * be run instead. A bad one is logged, and the daemon runs on. Everything that counts is
+ * in the journal, so an end and a new start lose nothing.
+ * `path` is where to read it again; `cfg` is borrowed. Returns EC_OK, or why it could
+ * not start. */
+enum ec daemon_run(const char *path, const struct config *cfg, struct config **out_next, struct why *why) MUST_CHECK;
 
 /* For the sockets' files: what they may look at. */
 struct controller_world *daemon_world(struct daemon *d);

@@ -69,7 +69,7 @@ static int run_command(struct cmd *cmd)
 		if (status == CMD_USAGE)
 			(void)fprintf(stderr, "usage: tlsa-sync %s %s\n", commands[i].name, commands[i].usage);
 		free(cmd->socket_found);
-		return status;
+		return status == CMD_CONFIG ? CMD_USAGE : status;
 	}
 	(void)fprintf(stderr, "tlsa-sync: there is no command \"%s\"\n", cmd->argv[0]);
 	usage(stderr);

@@ -31,7 +31,7 @@ const struct step_row *session_steps(void)
 	return steps;
 }
 
-void enter(struct smtp_session *s, enum state to)
+void session_enter(struct smtp_session *s, enum state to)
 {
 	assert(step_allowed(steps, ST_COUNT, s->state, to));
 	s->state = to;
@@ -69,58 +69,58 @@ void smtp_session_free(struct smtp_session *s)
 	free(s);
 }
 
-void emit(struct smtp_session *s, enum smtp_event_kind kind, enum smtp_reason reason)
+void session_emit(struct smtp_session *s, enum smtp_event_kind kind, enum smtp_reason reason)
 {
 	assert(s->num_queued < QUEUE_MAX);
 	s->queue[s->num_queued++] = (struct queued){ .kind = (uint8_t)kind, .reason = (uint8_t)reason };
 }
 
-void close_session(struct smtp_session *s, enum smtp_reason reason)
+void session_close(struct smtp_session *s, enum smtp_reason reason)
 {
 	if (s->state == ST_CLOSED)
 		return;
-	enter(s, ST_CLOSED);
+	session_enter(s, ST_CLOSED);
 	if (s->txn != NULL) {
 		if (s->txn->link != LINK_NONE)
-			emit(s, SMTP_EV_ABORT, reason);
+			session_emit(s, SMTP_EV_ABORT, reason);
 		s->txn->link = LINK_NONE;
 	}
-	emit(s, SMTP_EV_CLOSE, reason);
+	session_emit(s, SMTP_EV_CLOSE, reason);
 }
 
-void reply_bytes(struct smtp_session *s, struct slice bytes, uint16_t code, enum smtp_reason reason, bool message)
+void session_reply_bytes(struct smtp_session *s, struct slice bytes, uint16_t code, enum smtp_reason reason, bool message)
 {
 	if (bytes_append(&s->out, bytes) != EC_OK) {
-		close_session(s, SMTP_WHY_NO_MEMORY);
+		session_close(s, SMTP_WHY_NO_MEMORY);
 		return;
 	}
-	emit(s, SMTP_EV_REPLY, reason);
+	session_emit(s, SMTP_EV_REPLY, reason);
 	struct queued *q = &s->queue[s->num_queued - 1];
 	q->code = code;
 	q->message = message;
 	q->len = (uint16_t)bytes.len;
 }
 
-void reply(struct smtp_session *s, enum smtp_reply_id id)
+void session_reply(struct smtp_session *s, enum smtp_reply_id id)
 {
 	const struct smtp_reply_row *row = smtp_reply_row(id);
 	char text[SMTP_REPLY_LINE_MAX];
 	struct writer w = writer_of(text, sizeof text);
 	smtp_reply_print(&w, id);
-	reply_bytes(s, writer_slice(&w), row->code, row->reason, false);
+	session_reply_bytes(s, writer_slice(&w), row->code, row->reason, false);
 }
 
-void refuse(struct smtp_session *s, enum smtp_reply_id id)
+void session_refuse(struct smtp_session *s, enum smtp_reply_id id)
 {
 	if (smtp_reply_row(id)->code >= 500 && ++s->num_errors >= s->limits->max_errors) {
-		reply(s, SMTP_R_MANY_ERRORS);
-		close_session(s, SMTP_WHY_TOO_MANY_ERRORS);
+		session_reply(s, SMTP_R_MANY_ERRORS);
+		session_close(s, SMTP_WHY_TOO_MANY_ERRORS);
 		return;
 	}
-	reply(s, id);
+	session_reply(s, id);
 }
 
-uint64_t size_limit(const struct smtp_session *s)
+uint64_t session_size_limit(const struct smtp_session *s)
 {
 	uint64_t ours = s->limits->max_message_size;
 	uint64_t behind = (s->caps.flags & SMTP_CAP_SIZE) != 0 ? s->caps.size_max : 0;
@@ -165,7 +165,7 @@ bool smtp_session_next(struct smtp_session *s, struct smtp_event *out)
 }
 
 /* Before each input: what was pulled is done with. Events that wait stay. */
-void tidy(struct smtp_session *s)
+void session_tidy(struct smtp_session *s)
 {
 	if (s->next_queued < s->num_queued) {
 		memmove(s->queue, s->queue + s->next_queued, (s->num_queued - s->next_queued) * sizeof *s->queue);
@@ -178,7 +178,7 @@ void tidy(struct smtp_session *s)
 	bytes_fini(&s->out);
 }
 
-bool waits_for_backend(const struct smtp_session *s)
+bool session_waits(const struct smtp_session *s)
 {
 	switch (s->state) {
 	case ST_OPENING:
@@ -195,13 +195,13 @@ bool smtp_session_wants(const struct smtp_session *s)
 {
 	if (s->state == ST_CLOSED || s->state == ST_TLS)
 		return false;
-	return !waits_for_backend(s) || (s->state == ST_RCPT && s->txn->pending < PENDING_MAX);
+	return !session_waits(s) || (s->state == ST_RCPT && s->txn->pending < PENDING_MAX);
 }
 
 static void early_talk(struct smtp_session *s)
 {
-	reply(s, SMTP_R_EARLY);
-	close_session(s, SMTP_WHY_EARLY_TALK);
+	session_reply(s, SMTP_R_EARLY);
+	session_close(s, SMTP_WHY_EARLY_TALK);
 }
 
 void smtp_session_feed(struct smtp_session *s, struct slice in, size_t *out_used)
@@ -209,7 +209,7 @@ void smtp_session_feed(struct smtp_session *s, struct slice in, size_t *out_used
 	*out_used = 0;
 	if (s->next_queued < s->num_queued)
 		return;
-	tidy(s);
+	session_tidy(s);
 	if (s->state == ST_CLOSED) {
 		*out_used = in.len;
 		return;
@@ -218,22 +218,22 @@ void smtp_session_feed(struct smtp_session *s, struct slice in, size_t *out_used
 		if (s->state == ST_WAIT)
 			early_talk(s);
 		else if (s->state == ST_BODY)
-			*out_used = take_body(s, in);
+			*out_used = session_take_body(s, in);
 		else if (s->state == ST_CHUNK)
-			*out_used = take_chunk(s, in);
+			*out_used = session_take_chunk(s, in);
 		else if (smtp_session_wants(s))
-			*out_used = take_line(s, in);
+			*out_used = session_take_line(s, in);
 	}
-	settle(s);
-	if (s->eof && *out_used == 0 && s->num_queued == 0 && !waits_for_backend(s))
-		close_session(s, SMTP_WHY_EOF);
+	session_settle(s);
+	if (s->eof && *out_used == 0 && s->num_queued == 0 && !session_waits(s))
+		session_close(s, SMTP_WHY_EOF);
 }
 
 void smtp_session_greet(struct smtp_session *s)
 {
 	char text[SMTP_REPLY_LINE_MAX];
 	struct writer w = writer_of(text, sizeof text);
-	tidy(s);
+	session_tidy(s);
 	if (s->state != ST_WAIT)
 		return;
 	if (s->draining) {
@@ -241,8 +241,8 @@ void smtp_session_greet(struct smtp_session *s)
 		return;
 	}
 	writer_format(&w, "220 %.255s ESMTP\r\n", s->limits->hostname);
-	enter(s, ST_START);
-	reply_bytes(s, writer_slice(&w), 220, SMTP_WHY_NONE, false);
+	session_enter(s, ST_START);
+	session_reply_bytes(s, writer_slice(&w), 220, SMTP_WHY_NONE, false);
 }
 
 /* RFC 3207 4.2: the server must discard any knowledge obtained from the client. */
@@ -257,7 +257,7 @@ static void forget(struct smtp_session *s)
 
 void smtp_session_tls_done(struct smtp_session *s, const struct smtp_tls_info *info)
 {
-	tidy(s);
+	session_tidy(s);
 	if (s->state != ST_TLS)
 		return;
 	forget(s);
@@ -265,15 +265,15 @@ void smtp_session_tls_done(struct smtp_session *s, const struct smtp_tls_info *i
 	s->version_len = copy_text(s->version, sizeof s->version, info->version);
 	s->cipher_len = copy_text(s->cipher, sizeof s->cipher, info->cipher);
 	s->sni_len = copy_text(s->sni, sizeof s->sni, info->sni);
-	enter(s, ST_START);
-	settle(s);
+	session_enter(s, ST_START);
+	session_settle(s);
 }
 
 void smtp_session_tls_failed(struct smtp_session *s)
 {
-	tidy(s);
+	session_tidy(s);
 	if (s->state == ST_TLS)
-		close_session(s, SMTP_WHY_TLS_FAILED);
+		session_close(s, SMTP_WHY_TLS_FAILED);
 }
 
 void smtp_session_set_time(struct smtp_session *s, struct wall now)
@@ -289,28 +289,28 @@ void smtp_session_set_offer(struct smtp_session *s, const struct smtp_caps *caps
 
 void smtp_session_eof(struct smtp_session *s)
 {
-	tidy(s);
+	session_tidy(s);
 	s->eof = true;
 	if (s->state == ST_TLS || s->state == ST_WAIT)
-		close_session(s, SMTP_WHY_EOF);
+		session_close(s, SMTP_WHY_EOF);
 }
 
 void smtp_session_end(struct smtp_session *s, enum smtp_reply_id id)
 {
-	tidy(s);
+	session_tidy(s);
 	if (s->state == ST_CLOSED)
 		return;
 	/* Between the 220 to STARTTLS and TLS nothing may be said in clear. */
 	if (id != SMTP_R_NONE && s->state != ST_TLS)
-		reply(s, id);
-	close_session(s, id == SMTP_R_NONE ? SMTP_WHY_EOF : smtp_reply_row(id)->reason);
+		session_reply(s, id);
+	session_close(s, id == SMTP_R_NONE ? SMTP_WHY_EOF : smtp_reply_row(id)->reason);
 }
 
-void settle(struct smtp_session *s)
+void session_settle(struct smtp_session *s)
 {
 	if (s->draining && (s->state == ST_START || s->state == ST_READY)) {
-		reply(s, SMTP_R_SHUTDOWN);
-		close_session(s, SMTP_WHY_SHUTDOWN);
+		session_reply(s, SMTP_R_SHUTDOWN);
+		session_close(s, SMTP_WHY_SHUTDOWN);
 	}
 }
 
@@ -323,7 +323,7 @@ void smtp_session_drain(struct smtp_session *s)
 
 enum smtp_deadline smtp_session_deadline(const struct smtp_session *s)
 {
-	if (waits_for_backend(s))
+	if (session_waits(s))
 		return s->state == ST_CLOSED ? SMTP_DEADLINE_NONE : SMTP_DEADLINE_BACKEND;
 	switch (s->state) {
 	case ST_WAIT:

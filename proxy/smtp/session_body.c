@@ -4,7 +4,7 @@
 
 #include "proxy/smtp/session_int.h"
 
-enum smtp_reply_id txn_begin(struct smtp_session *s, const struct smtp_mail *mail)
+enum smtp_reply_id session_txn_begin(struct smtp_session *s, const struct smtp_mail *mail)
 {
 	assert(s->txn == NULL);
 	s->txn = calloc(1, sizeof *s->txn);
@@ -12,34 +12,34 @@ enum smtp_reply_id txn_begin(struct smtp_session *s, const struct smtp_mail *mai
 		return SMTP_R_NO_MEMORY;
 	s->txn->mail = *mail;
 	s->num_transactions++;
-	enter(s, ST_MAIL);
+	session_enter(s, ST_MAIL);
 	return SMTP_R_NONE;
 }
 
-void txn_end(struct smtp_session *s)
+void session_txn_end(struct smtp_session *s)
 {
 	if (s->txn == NULL)
 		return;
 	if (s->txn->link == LINK_OPEN)
-		emit(s, SMTP_EV_RESET, SMTP_WHY_NONE);
+		session_emit(s, SMTP_EV_RESET, SMTP_WHY_NONE);
 	else if (s->txn->link == LINK_DATA)
-		emit(s, SMTP_EV_ABORT, SMTP_WHY_NONE);
+		session_emit(s, SMTP_EV_ABORT, SMTP_WHY_NONE);
 	free(s->txn);
 	s->txn = NULL;
-	enter(s, ST_READY);
+	session_enter(s, ST_READY);
 }
 
-void spoil(struct smtp_session *s, enum smtp_reply_id why)
+void session_spoil(struct smtp_session *s, enum smtp_reply_id why)
 {
 	struct txn *t = s->txn;
 	if (t->link != LINK_NONE)
-		emit(s, SMTP_EV_ABORT, smtp_reply_row(why)->reason);
+		session_emit(s, SMTP_EV_ABORT, smtp_reply_row(why)->reason);
 	t->link = LINK_NONE;
 	if (t->spoiled == SMTP_R_NONE)
 		t->spoiled = why;
 }
 
-enum smtp_reply_id lost_reply(enum smtp_reason reason)
+static enum smtp_reply_id lost_reply(enum smtp_reason reason)
 {
 	switch (reason) {
 	case SMTP_WHY_BACKEND_CONNECT:
@@ -62,7 +62,7 @@ enum smtp_reply_id lost_reply(enum smtp_reason reason)
 /* The answer to a whole message: it is no command's fault, so it never closes. */
 static void reply_message(struct smtp_session *s, enum smtp_reply_id id)
 {
-	reply(s, id);
+	session_reply(s, id);
 	if (s->num_queued > 0)
 		s->queue[s->num_queued - 1].message = s->queue[s->num_queued - 1].kind == SMTP_EV_REPLY;
 }
@@ -73,11 +73,11 @@ static void reply_spoiled(struct smtp_session *s, bool message)
 	const struct txn *t = s->txn;
 	if (t->refusal_len > 0) {
 		uint16_t code = (uint16_t)((t->refusal[0] - '0') * 100 + (t->refusal[1] - '0') * 10 + t->refusal[2] - '0');
-		reply_bytes(s, slice_of(t->refusal, t->refusal_len), code, SMTP_WHY_BACKEND_REFUSED, message);
+		session_reply_bytes(s, slice_of(t->refusal, t->refusal_len), code, SMTP_WHY_BACKEND_REFUSED, message);
 	} else if (message) {
 		reply_message(s, t->spoiled);
 	} else {
-		reply(s, t->spoiled);
+		session_reply(s, t->spoiled);
 	}
 }
 
@@ -103,19 +103,19 @@ static void pass_on(struct smtp_session *s, struct smtp_data_out *out)
 		return;
 	if (out->num > 0) {
 		t->num_ranges = out->num;
-		emit(s, SMTP_EV_BODY, SMTP_WHY_NONE);
+		session_emit(s, SMTP_EV_BODY, SMTP_WHY_NONE);
 	}
 	if (t->data.fault != SMTP_DATA_FINE)
-		spoil(s, fault_reply(t->data.fault));
+		session_spoil(s, fault_reply(t->data.fault));
 }
 
 static void commit(struct smtp_session *s)
 {
-	emit(s, SMTP_EV_COMMIT, SMTP_WHY_NONE);
-	enter(s, ST_FINAL);
+	session_emit(s, SMTP_EV_COMMIT, SMTP_WHY_NONE);
+	session_enter(s, ST_FINAL);
 }
 
-size_t take_body(struct smtp_session *s, struct slice in)
+size_t session_take_body(struct smtp_session *s, struct slice in)
 {
 	struct txn *t = s->txn;
 	struct smtp_data_out out = { t->ranges, SMTP_RANGES_MAX, 0 };
@@ -128,7 +128,7 @@ size_t take_body(struct smtp_session *s, struct slice in)
 		commit(s);
 	} else {
 		reply_spoiled(s, true);
-		txn_end(s);
+		session_txn_end(s);
 	}
 	return used;
 }
@@ -140,21 +140,21 @@ static void chunk_done(struct smtp_session *s)
 	if (s->chunk_discard) {
 		/* What can't succeed any more ends with its last chunk, as the sender thinks too. */
 		if (t != NULL && t->spoiled != SMTP_R_NONE && s->chunk_last)
-			txn_end(s);
+			session_txn_end(s);
 		else
-			enter(s, s->chunk_back);
-		refuse(s, s->chunk_reply);
+			session_enter(s, s->chunk_back);
+		session_refuse(s, s->chunk_reply);
 	} else if (t->spoiled != SMTP_R_NONE) {
 		reply_spoiled(s, true);
 		if (s->chunk_last)
-			txn_end(s);
+			session_txn_end(s);
 		else
-			enter(s, ST_CHUNKS);
+			session_enter(s, ST_CHUNKS);
 	} else if (s->chunk_last) {
 		commit(s);
 	} else {
-		reply(s, SMTP_R_CHUNK_OK);
-		enter(s, ST_CHUNKS);
+		session_reply(s, SMTP_R_CHUNK_OK);
+		session_enter(s, ST_CHUNKS);
 	}
 }
 
@@ -174,7 +174,7 @@ static size_t chunk_octets(struct smtp_session *s, struct slice in)
 	return used;
 }
 
-size_t take_chunk(struct smtp_session *s, struct slice in)
+size_t session_take_chunk(struct smtp_session *s, struct slice in)
 {
 	size_t used = in.len < s->chunk_left ? in.len : (size_t)s->chunk_left;
 	s->progress++;
@@ -190,7 +190,7 @@ size_t take_chunk(struct smtp_session *s, struct slice in)
 /* Enters a chunk, and leaves it again if it has no octets. */
 static void chunk_enter(struct smtp_session *s)
 {
-	enter(s, ST_CHUNK);
+	session_enter(s, ST_CHUNK);
 	if (s->chunk_left > 0)
 		return;
 	if (!s->chunk_discard && s->txn->spoiled == SMTP_R_NONE)
@@ -198,7 +198,7 @@ static void chunk_enter(struct smtp_session *s)
 	chunk_done(s);
 }
 
-void chunk_discard(struct smtp_session *s, const struct smtp_bdat *bdat, enum smtp_reply_id id)
+void session_chunk_discard(struct smtp_session *s, const struct smtp_bdat *bdat, enum smtp_reply_id id)
 {
 	s->chunk_left = bdat->size;
 	s->chunk_last = bdat->last;
@@ -208,15 +208,15 @@ void chunk_discard(struct smtp_session *s, const struct smtp_bdat *bdat, enum sm
 	chunk_enter(s);
 }
 
-void chunk_begin(struct smtp_session *s, const struct smtp_bdat *bdat)
+void session_chunk_begin(struct smtp_session *s, const struct smtp_bdat *bdat)
 {
 	s->chunk_left = bdat->size;
 	s->chunk_last = bdat->last;
 	s->chunk_discard = false;
 	if (s->state == ST_RCPT) {
 		s->txn->chunked = true;
-		enter(s, ST_CHUNK_WAIT);
-		emit(s, SMTP_EV_DATA, SMTP_WHY_NONE);
+		session_enter(s, ST_CHUNK_WAIT);
+		session_emit(s, SMTP_EV_DATA, SMTP_WHY_NONE);
 		return;
 	}
 	chunk_enter(s);
@@ -241,18 +241,18 @@ static void begin_message(struct smtp_session *s)
 	struct writer w = writer_of(t->head, sizeof t->head);
 	smtp_received_print(&w, &r);
 	assert(!w.bad);
-	smtp_data_init(&t->data, s->limits->bare_newline == SMTP_BARE_NORMALIZE, t->chunked, size_limit(s));
+	smtp_data_init(&t->data, s->limits->bare_newline == SMTP_BARE_NORMALIZE, t->chunked, session_size_limit(s));
 	t->link = LINK_DATA;
 	t->ranges[0] = writer_slice(&w);
 	t->num_ranges = 1;
-	emit(s, SMTP_EV_BODY, SMTP_WHY_NONE);
+	session_emit(s, SMTP_EV_BODY, SMTP_WHY_NONE);
 }
 
 void smtp_session_backend_ready(struct smtp_session *s, const struct smtp_caps *caps, bool reused)
 {
 	struct txn *t = s->txn;
 	enum smtp_reply_id lacks = SMTP_R_NONE;
-	tidy(s);
+	session_tidy(s);
 	if (s->state != ST_OPENING)
 		return;
 	/* What the envelope asks for was offered when EHLO was answered. DSN and
@@ -265,16 +265,16 @@ void smtp_session_backend_ready(struct smtp_session *s, const struct smtp_caps *
 		lacks = SMTP_R_LACKS_REQUIRETLS;
 	if (lacks != SMTP_R_NONE) {
 		t->pending = 0;
-		enter(s, ST_MAIL);
-		reply(s, lacks);
+		session_enter(s, ST_MAIL);
+		session_reply(s, lacks);
 		return;
 	}
 	t->link = LINK_OPEN;
 	t->reused = reused;
 	t->answered = false;
-	enter(s, ST_RCPT);
-	emit(s, SMTP_EV_MAIL, SMTP_WHY_NONE);
-	emit(s, SMTP_EV_RCPT, SMTP_WHY_NONE);
+	session_enter(s, ST_RCPT);
+	session_emit(s, SMTP_EV_MAIL, SMTP_WHY_NONE);
+	session_emit(s, SMTP_EV_RCPT, SMTP_WHY_NONE);
 }
 
 /* Prints the backend's refusal (4yz, 5yz) or its consent as `code`. */
@@ -289,7 +289,7 @@ static void pass_answer(struct smtp_session *s, const struct smtp_answer *a, uin
 {
 	char text[REFUSAL_MAX];
 	struct slice bytes = print_answer(text, sizeof text, a, code, good);
-	reply_bytes(s, bytes, code, code < 300 ? SMTP_WHY_NONE : SMTP_WHY_BACKEND_REFUSED, message);
+	session_reply_bytes(s, bytes, code, code < 300 ? SMTP_WHY_NONE : SMTP_WHY_BACKEND_REFUSED, message);
 }
 
 static bool is_refusal(const struct smtp_answer *a)
@@ -320,13 +320,13 @@ static void answer_data(struct smtp_session *s, const struct smtp_answer *a)
 		if (chunk) {
 			chunk_enter(s);
 		} else {
-			enter(s, ST_BODY);
-			reply(s, SMTP_R_GO_ON);
+			session_enter(s, ST_BODY);
+			session_reply(s, SMTP_R_GO_ON);
 		}
 		return;
 	}
 	if (!chunk) {
-		enter(s, ST_RCPT);
+		session_enter(s, ST_RCPT);
 		pass_answer(s, a, a->code, "", false);
 		return;
 	}
@@ -344,12 +344,12 @@ static void answer_final(struct smtp_session *s, const struct smtp_answer *a)
 		s->num_commands = 0;
 	}
 	pass_answer(s, a, a->code, "2.0.0", true);
-	txn_end(s);
+	session_txn_end(s);
 }
 
 void smtp_session_backend_answer(struct smtp_session *s, const struct smtp_answer *a)
 {
-	tidy(s);
+	session_tidy(s);
 	bool data = s->state == ST_DATA_WAIT || s->state == ST_CHUNK_WAIT;
 	bool rcpt = s->state == ST_RCPT && s->txn->pending > 0;
 	if (!data && !rcpt && s->state != ST_FINAL)
@@ -358,7 +358,7 @@ void smtp_session_backend_answer(struct smtp_session *s, const struct smtp_answe
 	 * class already; this is the second lock on the same door. */
 	bool yes = data ? a->code == 354 : rcpt ? a->code / 100 == 2 : a->code == 250;
 	if (!yes && !is_refusal(a)) {
-		emit(s, SMTP_EV_ABORT, SMTP_WHY_BACKEND_GARBAGE);
+		session_emit(s, SMTP_EV_ABORT, SMTP_WHY_BACKEND_GARBAGE);
 		smtp_session_backend_lost(s, SMTP_WHY_BACKEND_GARBAGE);
 	} else if (data) {
 		answer_data(s, a);
@@ -367,7 +367,7 @@ void smtp_session_backend_answer(struct smtp_session *s, const struct smtp_answe
 	} else {
 		answer_final(s, a);
 	}
-	settle(s);
+	session_settle(s);
 }
 
 static void lost_rcpt(struct smtp_session *s, enum smtp_reply_id id)
@@ -375,42 +375,42 @@ static void lost_rcpt(struct smtp_session *s, enum smtp_reply_id id)
 	struct txn *t = s->txn;
 	if (t->reused && !t->answered && t->pending == 1 && !t->retried) {
 		t->retried = true;
-		enter(s, ST_OPENING);
-		emit(s, SMTP_EV_OPEN_BACKEND, SMTP_WHY_NONE);
+		session_enter(s, ST_OPENING);
+		session_emit(s, SMTP_EV_OPEN_BACKEND, SMTP_WHY_NONE);
 		return;
 	}
 	for (; t->pending > 0; t->pending--)
-		reply(s, id);
+		session_reply(s, id);
 	if (t->accepted > 0)
 		t->spoiled = id; /* the accepted ones are lost with the link */
 	else
-		enter(s, ST_MAIL); /* the next RCPT may find a link again */
+		session_enter(s, ST_MAIL); /* the next RCPT may find a link again */
 }
 
 void smtp_session_backend_lost(struct smtp_session *s, enum smtp_reason reason)
 {
 	struct txn *t = s->txn;
 	enum smtp_reply_id id = lost_reply(reason);
-	tidy(s);
+	session_tidy(s);
 	if (t == NULL || s->state == ST_CLOSED || (t->link == LINK_NONE && s->state != ST_OPENING))
 		return;
 	t->link = LINK_NONE;
 	switch (s->state) {
 	case ST_OPENING:
 		t->pending = 0;
-		enter(s, ST_MAIL);
-		reply(s, id);
+		session_enter(s, ST_MAIL);
+		session_reply(s, id);
 		break;
 	case ST_RCPT:
 		lost_rcpt(s, id);
 		break;
 	case ST_DATA_WAIT:
-		reply(s, id);
-		txn_end(s);
+		session_reply(s, id);
+		session_txn_end(s);
 		break;
 	case ST_FINAL:
 		reply_message(s, id);
-		txn_end(s);
+		session_txn_end(s);
 		break;
 	default:
 		/* Octets of a message are on their way: the answer waits for their end. */
@@ -420,5 +420,5 @@ void smtp_session_backend_lost(struct smtp_session *s, enum smtp_reason reason)
 			chunk_enter(s);
 		break;
 	}
-	settle(s);
+	session_settle(s);
 }

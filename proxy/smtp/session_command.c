@@ -50,12 +50,12 @@ static void reply_ehlo(struct smtp_session *s)
 	for (size_t i = 0; i < sizeof words / sizeof *words; i++)
 		if ((s->offered & words[i].cap) != 0)
 			writer_format(&w, "250-%s\r\n", words[i].word);
-	if (size_limit(s) > 0)
-		writer_format(&w, "250-SIZE %llu\r\n", (unsigned long long)size_limit(s));
+	if (session_size_limit(s) > 0)
+		writer_format(&w, "250-SIZE %llu\r\n", (unsigned long long)session_size_limit(s));
 	else
 		writer_str(&w, "250-SIZE\r\n");
 	writer_str(&w, "250 ENHANCEDSTATUSCODES\r\n");
-	reply_bytes(s, writer_slice(&w), 250, SMTP_WHY_NONE, false);
+	session_reply_bytes(s, writer_slice(&w), 250, SMTP_WHY_NONE, false);
 }
 
 /* EHLO and HELO end a transaction like RSET: RFC 5321 4.1.4. */
@@ -64,15 +64,15 @@ static void greet(struct smtp_session *s, struct slice arg, bool esmtp)
 	struct slice name;
 	enum smtp_reply_id bad = smtp_parse_helo(arg, esmtp, &name);
 	if (bad != SMTP_R_NONE) {
-		refuse(s, bad);
+		session_refuse(s, bad);
 		return;
 	}
-	txn_end(s);
+	session_txn_end(s);
 	memcpy(s->helo, name.p, name.len);
 	s->helo_len = (uint8_t)name.len;
 	s->esmtp = esmtp;
 	s->offered = esmtp ? offer(s) : 0;
-	enter(s, ST_READY);
+	session_enter(s, ST_READY);
 	if (esmtp) {
 		reply_ehlo(s);
 		return;
@@ -80,7 +80,7 @@ static void greet(struct smtp_session *s, struct slice arg, bool esmtp)
 	char text[SMTP_REPLY_LINE_MAX];
 	struct writer w = writer_of(text, sizeof text);
 	writer_format(&w, "250 %.255s\r\n", s->limits->hostname);
-	reply_bytes(s, writer_slice(&w), 250, SMTP_WHY_NONE, false);
+	session_reply_bytes(s, writer_slice(&w), 250, SMTP_WHY_NONE, false);
 }
 
 static void do_ehlo(struct smtp_session *s, const struct call *c)
@@ -96,51 +96,51 @@ static void do_helo(struct smtp_session *s, const struct call *c)
 static void do_starttls(struct smtp_session *s, const struct call *c)
 {
 	if (s->tls_active) {
-		refuse(s, SMTP_R_TLS_TWICE);
+		session_refuse(s, SMTP_R_TLS_TWICE);
 		return;
 	}
 	if (s->state != ST_READY || !s->esmtp) {
-		refuse(s, SMTP_R_TLS_ORDER);
+		session_refuse(s, SMTP_R_TLS_ORDER);
 		return;
 	}
 	if (smtp_trim(c->arg).len > 0) {
-		refuse(s, SMTP_R_NO_ARGS);
+		session_refuse(s, SMTP_R_NO_ARGS);
 		return;
 	}
 	if (!s->tls_offered) {
-		reply(s, SMTP_R_NO_TLS);
+		session_reply(s, SMTP_R_NO_TLS);
 		return;
 	}
 	/* What a client sends before it has our 220 was put there by someone who
 	 * hopes that it is taken for the first words inside TLS (CVE-2011-0411). */
 	if (c->behind > 0) {
-		close_session(s, SMTP_WHY_STARTTLS_INJECTION);
+		session_close(s, SMTP_WHY_STARTTLS_INJECTION);
 		return;
 	}
-	reply(s, SMTP_R_TLS_READY);
-	enter(s, ST_TLS);
-	emit(s, SMTP_EV_START_TLS, SMTP_WHY_NONE);
+	session_reply(s, SMTP_R_TLS_READY);
+	session_enter(s, ST_TLS);
+	session_emit(s, SMTP_EV_START_TLS, SMTP_WHY_NONE);
 }
 
 static void do_mail(struct smtp_session *s, const struct call *c)
 {
 	struct smtp_mail mail;
 	if (s->num_transactions >= s->limits->max_transactions) {
-		reply(s, SMTP_R_MANY_MESSAGES);
-		close_session(s, SMTP_WHY_TOO_MANY_MESSAGES);
+		session_reply(s, SMTP_R_MANY_MESSAGES);
+		session_close(s, SMTP_WHY_TOO_MANY_MESSAGES);
 		return;
 	}
 	enum smtp_reply_id bad = smtp_parse_mail(c->arg, s->offered, &mail);
 	if (bad != SMTP_R_NONE) {
-		refuse(s, bad);
+		session_refuse(s, bad);
 		return;
 	}
-	if (size_limit(s) > 0 && mail.size > size_limit(s)) {
-		reply(s, SMTP_R_TOO_BIG);
+	if (session_size_limit(s) > 0 && mail.size > session_size_limit(s)) {
+		session_reply(s, SMTP_R_TOO_BIG);
 		return;
 	}
-	bad = txn_begin(s, &mail);
-	reply(s, bad == SMTP_R_NONE ? SMTP_R_MAIL_OK : bad);
+	bad = session_txn_begin(s, &mail);
+	session_reply(s, bad == SMTP_R_NONE ? SMTP_R_MAIL_OK : bad);
 }
 
 static void do_rcpt(struct smtp_session *s, const struct call *c)
@@ -148,41 +148,41 @@ static void do_rcpt(struct smtp_session *s, const struct call *c)
 	struct txn *t = s->txn;
 	enum smtp_reply_id bad = smtp_parse_rcpt(c->arg, s->offered, t->mail.smtputf8, &t->rcpt);
 	if (bad != SMTP_R_NONE) {
-		refuse(s, bad);
+		session_refuse(s, bad);
 		return;
 	}
 	if (t->spoiled != SMTP_R_NONE) {
-		reply(s, t->spoiled);
+		session_reply(s, t->spoiled);
 		return;
 	}
 	if (t->accepted + t->pending >= s->limits->max_recipients) {
 		s->num_commands++;
-		reply(s, SMTP_R_MANY_RECIPIENTS);
+		session_reply(s, SMTP_R_MANY_RECIPIENTS);
 		return;
 	}
 	t->pending++;
 	if (s->state == ST_RCPT) {
-		emit(s, SMTP_EV_RCPT, SMTP_WHY_NONE);
+		session_emit(s, SMTP_EV_RCPT, SMTP_WHY_NONE);
 		return;
 	}
-	enter(s, ST_OPENING);
-	emit(s, SMTP_EV_OPEN_BACKEND, SMTP_WHY_NONE);
+	session_enter(s, ST_OPENING);
+	session_emit(s, SMTP_EV_OPEN_BACKEND, SMTP_WHY_NONE);
 }
 
 static void do_data(struct smtp_session *s, const struct call *c)
 {
 	(void)c;
 	if (s->txn->spoiled != SMTP_R_NONE) {
-		reply(s, s->txn->spoiled);
-		txn_end(s);
+		session_reply(s, s->txn->spoiled);
+		session_txn_end(s);
 		return;
 	}
 	if (s->txn->accepted == 0) {
-		refuse(s, SMTP_R_NEED_RCPT);
+		session_refuse(s, SMTP_R_NEED_RCPT);
 		return;
 	}
-	enter(s, ST_DATA_WAIT);
-	emit(s, SMTP_EV_DATA, SMTP_WHY_NONE);
+	session_enter(s, ST_DATA_WAIT);
+	session_emit(s, SMTP_EV_DATA, SMTP_WHY_NONE);
 }
 
 /* Whatever is wrong with BDAT, its octets follow: they are counted off before
@@ -191,81 +191,81 @@ static void do_bdat(struct smtp_session *s, const struct call *c)
 {
 	struct smtp_bdat bdat;
 	enum smtp_reply_id bad = smtp_parse_bdat(c->arg, &bdat);
-	if (bad == SMTP_R_NONE && size_limit(s) > 0 && bdat.size > size_limit(s))
+	if (bad == SMTP_R_NONE && session_size_limit(s) > 0 && bdat.size > session_size_limit(s))
 		bad = SMTP_R_BDAT_BIG;
 	if (bad != SMTP_R_NONE) {
-		reply(s, bad);
-		close_session(s, smtp_reply_row(bad)->reason);
+		session_reply(s, bad);
+		session_close(s, smtp_reply_row(bad)->reason);
 		return;
 	}
 	if (bdat.size == 0)
 		s->num_commands++;
 	const struct txn *t = s->txn;
 	if (s->state == ST_START || !s->esmtp)
-		chunk_discard(s, &bdat, SMTP_R_NEED_HELO);
+		session_chunk_discard(s, &bdat, SMTP_R_NEED_HELO);
 	else if (s->state == ST_READY)
-		chunk_discard(s, &bdat, SMTP_R_NEED_MAIL);
+		session_chunk_discard(s, &bdat, SMTP_R_NEED_MAIL);
 	else if (t->spoiled != SMTP_R_NONE)
-		chunk_discard(s, &bdat, s->state == ST_CHUNKS ? SMTP_R_SPOILED : t->spoiled);
+		session_chunk_discard(s, &bdat, s->state == ST_CHUNKS ? SMTP_R_SPOILED : t->spoiled);
 	else if (t->accepted == 0)
-		chunk_discard(s, &bdat, SMTP_R_NEED_RCPT);
+		session_chunk_discard(s, &bdat, SMTP_R_NEED_RCPT);
 	else
-		chunk_begin(s, &bdat);
+		session_chunk_begin(s, &bdat);
 }
 
 static void do_rset(struct smtp_session *s, const struct call *c)
 {
 	(void)c;
-	txn_end(s);
-	reply(s, SMTP_R_OK);
+	session_txn_end(s);
+	session_reply(s, SMTP_R_OK);
 }
 
 static void do_noop(struct smtp_session *s, const struct call *c)
 {
 	(void)c;
-	reply(s, SMTP_R_OK);
+	session_reply(s, SMTP_R_OK);
 }
 
 static void do_vrfy(struct smtp_session *s, const struct call *c)
 {
 	if (smtp_trim(c->arg).len == 0)
-		refuse(s, SMTP_R_SYNTAX);
+		session_refuse(s, SMTP_R_SYNTAX);
 	else
-		reply(s, SMTP_R_VRFY);
+		session_reply(s, SMTP_R_VRFY);
 }
 
 static void do_help(struct smtp_session *s, const struct call *c)
 {
 	(void)c;
-	reply(s, SMTP_R_HELP);
+	session_reply(s, SMTP_R_HELP);
 }
 
 static void do_quit(struct smtp_session *s, const struct call *c)
 {
 	(void)c;
 	if (s->txn != NULL)
-		txn_end(s);
-	reply(s, SMTP_R_BYE);
-	close_session(s, SMTP_WHY_QUIT);
+		session_txn_end(s);
+	session_reply(s, SMTP_R_BYE);
+	session_close(s, SMTP_WHY_QUIT);
 }
 
 static void do_refused(struct smtp_session *s, const struct call *c)
 {
 	(void)c;
-	refuse(s, SMTP_R_REFUSED);
+	session_refuse(s, SMTP_R_REFUSED);
 }
 
 static void do_foreign(struct smtp_session *s, const struct call *c)
 {
 	(void)c;
-	reply(s, SMTP_R_FOREIGN);
-	close_session(s, SMTP_WHY_FOREIGN);
+	session_reply(s, SMTP_R_FOREIGN);
+	session_close(s, SMTP_WHY_FOREIGN);
 }
 
 static void do_unknown(struct smtp_session *s, const struct call *c)
 {
 	(void)c;
-	refuse(s, SMTP_R_UNKNOWN);
+	session_refuse(s, SMTP_R_UNKNOWN);
 }
 
 #define GREETED (STEP(ST_READY) | STEP(ST_MAIL) | STEP(ST_RCPT) | STEP(ST_CHUNKS))
@@ -322,18 +322,18 @@ static void run(struct smtp_session *s, struct slice line, size_t behind)
 	bool legal = (rule->states & STEP(s->state)) != 0;
 	bool counted = (rule->flags & NOT_COUNTED) == 0 || !legal;
 	if (counted && ++s->num_commands > s->limits->max_commands) {
-		reply(s, SMTP_R_MANY_COMMANDS);
-		close_session(s, SMTP_WHY_TOO_MANY_COMMANDS);
+		session_reply(s, SMTP_R_MANY_COMMANDS);
+		session_close(s, SMTP_WHY_TOO_MANY_COMMANDS);
 		return;
 	}
 	if ((rule->flags & LONG_LINE) == 0 && line.len + 2 > SMTP_LINE_BASE)
-		refuse(s, SMTP_R_LINE_LONG);
+		session_refuse(s, SMTP_R_LINE_LONG);
 	else if (verb < SMTP_REFUSED && verb != SMTP_BDAT && has_control(smtp_trim(line)))
-		refuse(s, SMTP_R_CONTROL);
+		session_refuse(s, SMTP_R_CONTROL);
 	else if (!legal)
-		refuse(s, out_of_order(s, rule));
+		session_refuse(s, out_of_order(s, rule));
 	else if ((rule->flags & NO_ARGS) != 0 && smtp_trim(c.arg).len > 0)
-		refuse(s, SMTP_R_NO_ARGS);
+		session_refuse(s, SMTP_R_NO_ARGS);
 	else
 		rule->effect(s, &c);
 }
@@ -365,10 +365,10 @@ static size_t skip(struct smtp_session *s, struct slice in)
 		s->skipping = false;
 		s->progress++;
 		if (s->skip_reply != SMTP_R_NONE)
-			refuse(s, s->skip_reply);
+			session_refuse(s, s->skip_reply);
 	} else if (s->skipped > SKIP_MAX) {
-		reply(s, SMTP_R_LINE_ENDLESS);
-		close_session(s, SMTP_WHY_LINE_LONG);
+		session_reply(s, SMTP_R_LINE_ENDLESS);
+		session_close(s, SMTP_WHY_LINE_LONG);
 	}
 	return used;
 }
@@ -379,15 +379,15 @@ static bool binary(uint8_t c)
 	return (c < 0x20 && c != '\r' && c != '\n' && c != '\t') || c >= 0x7f;
 }
 
-size_t take_line(struct smtp_session *s, struct slice in)
+size_t session_take_line(struct smtp_session *s, struct slice in)
 {
 	struct slice line = { 0 };
 	size_t used;
 	if (s->skipping)
 		return skip(s, in);
 	if (s->first_line && binary(in.p[0])) {
-		reply(s, SMTP_R_BINARY);
-		close_session(s, SMTP_WHY_BINARY);
+		session_reply(s, SMTP_R_BINARY);
+		session_close(s, SMTP_WHY_BINARY);
 		return in.len;
 	}
 	enum ec ec = smtp_line_take(in, SMTP_LINE_MAX, &line, &used);
@@ -405,10 +405,10 @@ size_t take_line(struct smtp_session *s, struct slice in)
 		s->skipped = used;
 		s->skip_reply = ec == EC_LINE_LONG ? SMTP_R_LINE_LONG : SMTP_R_NONE;
 		if (ec == EC_BARE_LF)
-			refuse(s, SMTP_R_BARE_LF);
+			session_refuse(s, SMTP_R_BARE_LF);
 		break;
 	default:
-		refuse(s, ec == EC_NUL ? SMTP_R_NUL : SMTP_R_BARE_CR);
+		session_refuse(s, ec == EC_NUL ? SMTP_R_NUL : SMTP_R_BARE_CR);
 		break;
 	}
 	return used;

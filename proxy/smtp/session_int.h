@@ -94,46 +94,45 @@ struct smtp_session {
 	char version[SMTP_TLS_TEXT_MAX], cipher[SMTP_TLS_TEXT_MAX], sni[SMTP_TLS_TEXT_MAX];
 };
 
-/* enter is the only place that changes the state. */
-void enter(struct smtp_session *s, enum state to);
+/* session_enter is the only place that changes the state. */
+void session_enter(struct smtp_session *s, enum state to);
 const struct step_row *session_steps(void);
 
 /* The queue of events. A reply that does not fit in memory closes the session. */
-void emit(struct smtp_session *s, enum smtp_event_kind kind, enum smtp_reason reason);
-void reply(struct smtp_session *s, enum smtp_reply_id id);
-void reply_bytes(struct smtp_session *s, struct slice bytes, uint16_t code, enum smtp_reason reason, bool message);
-void close_session(struct smtp_session *s, enum smtp_reason reason);
-/* refuse is reply for what the client did wrong: it counts, and too many close. */
-void refuse(struct smtp_session *s, enum smtp_reply_id id);
+void session_emit(struct smtp_session *s, enum smtp_event_kind kind, enum smtp_reason reason);
+void session_reply(struct smtp_session *s, enum smtp_reply_id id);
+void session_reply_bytes(struct smtp_session *s, struct slice bytes, uint16_t code, enum smtp_reason reason, bool message);
+void session_close(struct smtp_session *s, enum smtp_reason reason);
+/* session_refuse is session_reply for what the client did wrong: it counts, and too many close. */
+void session_refuse(struct smtp_session *s, enum smtp_reply_id id);
 
-/* tidy forgets the events that were pulled; the first thing every input does. */
-void tidy(struct smtp_session *s);
-/* settle closes a draining session that has nothing open. */
-void settle(struct smtp_session *s);
+/* session_tidy forgets the events that were pulled; the first thing every input does. */
+void session_tidy(struct smtp_session *s);
+/* session_settle closes a draining session that has nothing open. */
+void session_settle(struct smtp_session *s);
 
-/* waits_for_backend tells whether the backend owes something that must be told
+/* session_waits tells whether the backend owes something that must be told
  * to the client before anything else is. */
-bool waits_for_backend(const struct smtp_session *s);
+bool session_waits(const struct smtp_session *s);
 
 /* Transactions (session_body.c). */
-enum smtp_reply_id txn_begin(struct smtp_session *s, const struct smtp_mail *mail);
-void txn_end(struct smtp_session *s);
-/* spoil drops the link and remembers why; the reply is given when it is due. */
-void spoil(struct smtp_session *s, enum smtp_reply_id why);
-enum smtp_reply_id lost_reply(enum smtp_reason reason);
+enum smtp_reply_id session_txn_begin(struct smtp_session *s, const struct smtp_mail *mail);
+void session_txn_end(struct smtp_session *s);
+/* session_spoil drops the link and remembers why; the reply is given when it is due. */
+void session_spoil(struct smtp_session *s, enum smtp_reply_id why);
 
 /* Octets of messages (session_body.c). */
-size_t take_body(struct smtp_session *s, struct slice in);
-size_t take_chunk(struct smtp_session *s, struct slice in);
-void chunk_begin(struct smtp_session *s, const struct smtp_bdat *bdat);
-/* chunk_discard reads a chunk and throws it away, then says `id` and returns to
- * the state it came from. */
-void chunk_discard(struct smtp_session *s, const struct smtp_bdat *bdat, enum smtp_reply_id id);
+size_t session_take_body(struct smtp_session *s, struct slice in);
+size_t session_take_chunk(struct smtp_session *s, struct slice in);
+void session_chunk_begin(struct smtp_session *s, const struct smtp_bdat *bdat);
+/* session_chunk_discard reads a chunk and throws it away, then says `id` and
+ * returns to the state it came from. */
+void session_chunk_discard(struct smtp_session *s, const struct smtp_bdat *bdat, enum smtp_reply_id id);
 
-/* take_line takes a command line, or part of one that is being skipped
+/* session_take_line takes a command line, or part of one that is being skipped
  * (session_command.c). Returns the octets taken. */
-size_t take_line(struct smtp_session *s, struct slice in);
+size_t session_take_line(struct smtp_session *s, struct slice in);
 
-uint64_t size_limit(const struct smtp_session *s);
+uint64_t session_size_limit(const struct smtp_session *s);
 
 #endif

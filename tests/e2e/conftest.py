@@ -8,6 +8,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
 
+from lab import zones  # noqa: E402
 from lab.fakebackend import FakeBackend  # noqa: E402
 from lab.proc import PROJECT, RUN  # noqa: E402
 from lab.programs import Danegate, TlsaSync, sanitizer_reports  # noqa: E402
@@ -77,6 +78,14 @@ def stage(world, request):
 def edge(stage):
     """danegate on its own, no record in DNS yet."""
     return stage.edge()
+
+
+@pytest.fixture
+def hand_pinned(world, edge):
+    """danegate alone, its current and next key pinned by records that the test's hand wrote."""
+    assert edge.control(do="prepare", identity=zones.MX)["ok"]
+    world.dns.write_tlsa(zones.MX, edge.records())
+    return edge
 
 
 @pytest.fixture

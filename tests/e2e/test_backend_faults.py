@@ -51,6 +51,8 @@ FAULTS = {
     "closes at ehlo": ({"ehlo": DROP}, "4"),
     "450 at mail": ({"mail": "450 4.1.0 later"}, "4"),
     "550 at mail": ({"mail": "550 5.1.0 never"}, "5"),
+    "550 at mail, yet 250 at rcpt": ({"mail": "550 5.1.0 never", "liar": True}, "45"),
+    "550 at rcpt, yet 354 at data": ({"rcpt": "550 5.1.1 no such user", "liar": True}, "5"),
     "closes at mail": ({"mail": DROP}, "4"),
     "450 at rcpt": ({"rcpt": "450 4.2.0 later"}, "4"),
     "550 at rcpt": ({"rcpt": "550 5.1.1 no such user"}, "5"),

@@ -36,7 +36,8 @@ TYPOS = {
     "address": ("127.25.0.77:25", "127.25.0.777:25", 6, ["listen"]),
     "port": ("127.25.0.30:2525", "127.25.0.30:99999", 12, ["address"]),
     "duplicate key": ("  connect_timeout: 10s\n", "  connect_timeout: 10s\n  connect_timeout: 11s\n", 14, ["connect_timeout"]),
-    "duplicate identity": ("  - name: mx1.example.lab\n", "  - name: mx1.example.lab\n  - name: MX1.example.lab\n", 11, ["MX1.example.lab"]),
+    "duplicate identity": ("  - name: mx1.example.lab\n", "  - name: mx1.example.lab\n  - name: MX1.example.lab\n", 11,
+                           ["MX1.example.lab"]),
     "bad algorithm": ("  - name: mx1.example.lab\n", "  - name: mx1.example.lab\n    algorithms: [ecdsa]\n", 11, ["ecdsa-p256"]),
     "tab": ("  hostname:", "\thostname:", 5, []),
     "unfinished": ('["127.25.0.77:25"]', '["127.25.0.77:25"', None, []),
@@ -116,8 +117,8 @@ def test_world_readable_secret_is_refused(stage, edge):
     assert sync.secret.name in sync.log_text(), sync.log_text()
 
 
-def test_failed_reload_leaves_the_running_configuration(world, pinned):
-    edge, _ = pinned
+def test_failed_reload_leaves_the_running_configuration(world, hand_pinned):
+    edge = hand_pinned
     good = edge.config_file.read_text()
     edge.config_file.write_text(good.replace("connect_timeout: 2s", "connect_timeout: 2y"))
     answer = edge.reload()

@@ -7,10 +7,6 @@ from lab.traffic import submit
 WRONG = "3 1 1 " + "aa" * 32
 
 
-def right_records(edge):
-    return {"3 1 1 " + g["keys"][0]["spki_sha256"] for g in edge.identity()["generations"]}
-
-
 def refusal(edge):
     """The identity's entry once the guard has refused or still waits."""
     identity = edge.identity()
@@ -28,9 +24,9 @@ def test_refuses_at_start(world, stage):
     assert "refused" in shown or "waiting" in shown, shown
     assert identity["why"][:30] in shown or zones.MX in shown
     # It serves by itself as soon as DNS pins the key it has.
-    world.dns.write_tlsa(zones.MX, right_records(edge))
+    world.dns.write_tlsa(zones.MX, edge.records())
     wait_until(edge.serving, 90, "the edge to serve once DNS pins its key")
-    accepted, output = pin.openssl_accepts(right_records(edge))
+    accepted, output = pin.openssl_accepts(edge.records())
     assert accepted, output
 
 
@@ -39,14 +35,13 @@ def test_unpinned_domain_is_served(edge):
     assert edge.identity()["guard"] == "allowed"
 
 
-def test_refuses_a_swap_to_an_unpublished_key(world, pinned):
-    edge, sync = pinned
-    sync.stop()
+def test_refuses_a_swap_to_an_unpublished_key(world, hand_pinned):
+    edge = hand_pinned
     before = edge.identity()
-    standby = max(g["number"] for g in before["generations"])
+    standby = edge.standby()
     active = "3 1 1 " + edge.digest(before["presented"])
     world.dns.write_tlsa(zones.MX, [active])
-    answer = edge.control(do="swap", identity=zones.MX, generation=standby)
+    answer = edge.swap(standby)
     assert answer["ok"] is False and answer["ec"] == "EC_PIN_MISMATCH", answer
     assert answer["why"]
     assert edge.identity()["presented"] == before["presented"]
@@ -55,44 +50,33 @@ def test_refuses_a_swap_to_an_unpublished_key(world, pinned):
     wait_until(lambda: world.backend.delivered()[sent], 20, "mail to go on")
 
 
-def test_swap_is_allowed_once_published(world, pinned):
+def test_swap_is_allowed_once_published(world, hand_pinned):
     """The control of the test above: the same swap with the record in place."""
-    edge, sync = pinned
-    sync.stop()
-    standby = max(g["number"] for g in edge.identity()["generations"])
-    answer = edge.control(do="swap", identity=zones.MX, generation=standby)
+    edge = hand_pinned
+    standby = edge.standby()
+    answer = edge.swap(standby)
     assert answer["ok"] is True, answer
     assert edge.identity()["presented"] == standby
     assert pin.presented_digest() == edge.digest(standby)
-    again = edge.control(do="swap", identity=zones.MX, generation=standby)
+    again = edge.swap(standby)
     assert again["ok"] is True, "idempotent"
 
 
-def test_restart_picks_the_generation_that_dns_pins(world, pinned):
+def test_restart_picks_the_generation_that_dns_pins(world, hand_pinned):
     """At start the guard chooses, among the generations on disk, one that DNS pins."""
-    edge, sync = pinned
-    sync.stop()
+    edge = hand_pinned
+    standby = edge.standby()
+    digest = edge.digest(standby)
     edge.stop()
-    standby = max(g["number"] for g in edge_generations(edge))
-    digest = next(g for g in edge_generations(edge) if g["number"] == standby)["digest"]
     world.dns.write_tlsa(zones.MX, ["3 1 1 " + digest])
     edge.start_serving(40)
     assert edge.identity()["presented"] == standby
+    assert pin.presented_digest() == digest
 
 
-def edge_generations(edge):
-    """Number and digest of each generation, read from the store's certificates."""
-    found = []
-    for directory in sorted((edge.dir / "state" / "keys" / zones.MX).iterdir()):
-        if directory.is_dir() and directory.name.isdigit():
-            certificate = next(directory.glob("*.pem"))
-            found.append({"number": int(directory.name), "digest": pin.spki_digest_of_pem(certificate.read_text())})
-    return found
-
-
-def test_refuses_a_new_identity_at_reload(world, pinned):
+def test_refuses_a_new_identity_at_reload(world, hand_pinned):
     """A name added by reload whose records pin another key: the reload does not present it, the rest serves on."""
-    edge, _ = pinned
+    edge = hand_pinned
     world.dns.write_tlsa(zones.MX_HAND, [WRONG])
     edge.change_config({"identities": [{"name": zones.MX}, {"name": zones.MX_HAND}]})
     edge.reload()
@@ -110,10 +94,9 @@ def test_refuses_a_new_identity_at_reload(world, pinned):
     world.dns.write_tlsa(zones.MX_HAND, [])
 
 
-def test_bogus_dns_at_start_keeps_the_last_good_key(world, pinned):
+def test_bogus_dns_at_start_keeps_the_last_good_key(world, hand_pinned):
     """Unproven is not refused for a key that was presented before: the last good state goes on serving."""
-    edge, sync = pinned
-    sync.stop()
+    edge = hand_pinned
     presented = edge.identity()["presented"]
     edge.stop()
     for server in world.dns.servers:
@@ -126,15 +109,14 @@ def test_bogus_dns_at_start_keeps_the_last_good_key(world, pinned):
             server.resume()
 
 
-def test_unproven_swap_is_refused(world, pinned):
-    edge, sync = pinned
-    sync.stop()
+def test_unproven_swap_is_refused(world, hand_pinned):
+    edge = hand_pinned
     before = edge.identity()
-    standby = max(g["number"] for g in before["generations"])
+    standby = edge.standby()
     for server in world.dns.servers:
         server.pause()
     try:
-        answer = edge.control(do="swap", identity=zones.MX, generation=standby)
+        answer = edge.swap(standby)
     finally:
         for server in world.dns.servers:
             server.resume()

@@ -6,14 +6,7 @@ import ssl
 from lab import zones
 from lab.client import Client
 from lab.proc import wait_until
-from lab.traffic import message, new_id, submit
-
-
-def test_unpinned_edge_gets_nothing_from_a_dane_only_sender(world, edge):
-    """The control: without a record the sender must defer, or the tests above prove nothing."""
-    sent = submit(world.sender)
-    wait_until(lambda: world.sender.deferred(sent), 20, "the message to be deferred")
-    assert world.backend.delivered()[sent] == 0
+from lab.traffic import message, new_id
 
 
 def test_message_arrives_unchanged(world, edge):

@@ -1,9 +1,22 @@
-"""The key rolls while mail flows: nobody notices. And the same with the order reversed: senders must notice."""
+"""The key rolls while mail flows, and nobody notices. test_control.py has the same with the order reversed."""
 
+import pytest
+
+from conftest import Stage
 from lab import pin, zones
 from lab.proc import wait_until
 from lab.query import tlsa_at
 from lab.traffic import Traffic
+
+
+@pytest.fixture(scope="module")
+def pinned(world):
+    """One pair of programs for this file: every test leaves it in the steady state."""
+    with Stage(world, "roll") as stage:
+        edge = stage.edge()
+        sync = stage.sync(edge)
+        sync.wait_steady()
+        yield edge, sync
 
 
 def roll_done(edge, sync, old_generation):
@@ -32,16 +45,16 @@ def test_roll_under_continuous_sending(world, pinned):
     assert accepted, output
 
 
-def test_three_rolls_in_a_row(world, pinned):
+def test_two_rolls_in_a_row(world, pinned):
     edge, sync = pinned
     seen = [pin.presented_digest()]
     with Traffic(world.sender, world.backend, per_second=3) as traffic:
-        for _ in range(3):
+        for _ in range(2):
             sync.command("rotate", "--wait", timeout=120)
             seen.append(pin.presented_digest())
         traffic.more(3)
         account = traffic.finish()
-    assert len(set(seen)) == 4, seen
+    assert len(set(seen)) == 3, seen
     assert account.is_perfect(), account
 
 
@@ -65,43 +78,12 @@ def test_old_key_stays_published_while_holding(pinned):
     assert len(samples) > 20 and all(samples)
 
 
-def test_reversed_order_is_noticed_by_senders(world, stage):
-    """The control: swap first, publish afterwards. DNS pins a key that the edge does not present, because
-    danegate started before the record appeared. If this does not defer, the tests above can't fail."""
-    edge = stage.edge()
-    right = "3 1 1 " + pin.presented_digest()
-    world.dns.write_tlsa(zones.MX, [right])
-    with Traffic(world.sender, world.backend) as traffic:
-        traffic.more(5)
-        world.dns.write_tlsa(zones.MX, ["3 1 1 " + "ee" * 32])  # what DNS says before the late update
-        wait_until(lambda: traffic.account().deferred, 30, "a deferral", every_s=0.3)
-        world.dns.write_tlsa(zones.MX, [right])  # the late update
-        account = traffic.finish()
-    assert account.deferred > 0, account
-    assert not account.lost and not account.duplicated, account
-    assert edge.running()
-
-
 def test_plan_changes_nothing(pinned):
     edge, sync = pinned
     before = edge.identity()["presented"]
     assert sync.command("plan").stdout.strip()
     assert edge.identity()["presented"] == before
     assert sync.state() == "STEADY"
-
-
-def test_abort_before_the_swap(stage):
-    """While its key still ages, a roll can be called off: the presented key does not change."""
-    edge = stage.edge()
-    sync = stage.sync(edge)
-    sync.wait_state("SPREADING", "AGEING")
-    before = edge.identity()["presented"]
-    sync.rotate()
-    sync.command("abort")
-    sync.wait_steady()
-    assert edge.identity()["presented"] == before
-    refused = sync.command("abort", check=False)
-    assert refused.returncode != 0, "there is nothing to abort any more"
 
 
 def test_history_tells_the_roll(pinned):

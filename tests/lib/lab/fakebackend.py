@@ -35,7 +35,8 @@ NORMAL = {
 class FakeBackend:
     """`behave(stage=…)` changes what happens at a stage: a reply text (any bytes), DROP, SILENT or Slow.
     `stored` lists the messages whose final dot was seen; `accepted` those that also got a 250.
-    With stage `body`, the connection ends in the middle of a message's data."""
+    With body=DROP the connection ends in the middle of a message's data; with liar=True it agrees to
+    anything in any order."""
 
     def __init__(self, address=zones.FAKE_BACKEND, port=2525):
         self.address = f"{address}:{port}"
@@ -84,10 +85,18 @@ class FakeBackend:
 
     def _dialogue(self, s, lines):
         self._answer(s, "connect")
+        last = {}  # stage -> the reply it got in this transaction
         for line in iter(lines.readline, b""):
             stage = line[:4].decode(errors="replace").strip().lower()
             self.verbs[stage] += 1
+            if stage in ("mail", "rset", "ehlo"):
+                last.clear()
+            if self._out_of_order(stage, last):
+                s.sendall(b"503 5.5.1 bad sequence of commands\r\n")
+                continue
             reply = self._answer(s, stage if stage in self.behaviour else "noop")
+            if last.get(stage, "")[:1] != "2":
+                last[stage] = reply
             if stage == "data" and reply.startswith("354"):
                 body = self._read_body(s, lines)
                 self.stored.append(body)
@@ -95,6 +104,10 @@ class FakeBackend:
                     self.accepted.append(body)
             if stage == "quit":
                 return
+
+    def _out_of_order(self, stage, last):
+        needs = {"rcpt": "mail", "data": "rcpt"}.get(stage)
+        return needs and not self.behaviour.get("liar") and last.get(needs, "")[:1] != "2"
 
     def _read_body(self, s, lines):
         body = b""

@@ -200,6 +200,17 @@ class Danegate(Program):
         report = self.control(do="report")
         return next(i for i in report["identities"] if i["name"] == name)
 
+    def standby(self):
+        """The number of the newest generation."""
+        return max(g["number"] for g in self.identity()["generations"])
+
+    def swap(self, generation):
+        return self.control(do="swap", identity=zones.MX, generation=generation)
+
+    def records(self):
+        """What would pin every generation it has: a set of '3 1 1 hex'."""
+        return {"3 1 1 " + k["spki_sha256"] for g in self.identity()["generations"] for k in g["keys"]}
+
     def digest(self, generation, name=zones.MX):
         """spki_sha256 of a generation's first key."""
         found = next(g for g in self.identity(name)["generations"] if g["number"] == generation)
@@ -294,6 +305,10 @@ class TlsaSync(Program):
 
     def state(self):
         return self.status()["state"]
+
+    def state_now(self):
+        """The same, quicker: straight from the control socket."""
+        return json.loads(ask_line(self.control_socket, '{"do":"status"}'))["identities"][0]["state"]
 
     def wait_state(self, *states, deadline_s=60):
         def reached():

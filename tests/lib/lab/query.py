@@ -39,7 +39,8 @@ def serial_at(address, zone):
 
 def tlsa_at(address, host):
     """The TLSA set of host's port 25 as one server serves it now: a set of '3 1 1 hex'."""
-    return {" ".join(t.split()[:3]) + " " + "".join(t.split()[3:]) for t in answers(ask(address, f"_25._tcp.{host}.", "TLSA"), "TLSA")}
+    texts = (t.split() for t in answers(ask(address, f"_25._tcp.{host}.", "TLSA"), "TLSA"))
+    return {" ".join(t[:3]) + " " + "".join(t[3:]) for t in texts}
 
 
 def is_secure(address, name, rrtype):

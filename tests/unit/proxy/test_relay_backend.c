@@ -2,15 +2,11 @@
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
 
 #include "proxy/relay/backend.h"
-#include "proxy/smtp/session.h"
-
-#define HELLO "220 mta\r\n", "250-mta\r\n250-PIPELINING\r\n250 SIZE 1000\r\n"
 
 static struct backend *started(const struct backend_client *xclient)
 {
@@ -293,139 +289,12 @@ static void test_xclient(void **state)
 	backend_free(b);
 }
 
-/* The session by itself: what a shell may do to it. */
-static struct smtp_session *session(void)
-{
-	static const struct smtp_limits limits = { "edge.test", 0, 10, 100, 10, 10, SMTP_BARE_REJECT };
-	struct smtp_setup setup = { .limits = &limits, .tls_offered = true, .id = SLICE_LIT("x") };
-	struct smtp_session *s = smtp_session_new(&setup);
-	assert_non_null(s);
-	return s;
-}
-
-static bool next_is(struct smtp_session *s, enum smtp_event_kind kind, enum smtp_reason reason)
-{
-	struct smtp_event ev;
-	return smtp_session_next(s, &ev) && ev.kind == kind && ev.reason == reason;
-}
-
-/* CVE-2011-0411: what is in hand behind STARTTLS, in the same bytes. */
-static void test_injection(void **state)
-{
-	static const char *const tails[] = { "EHLO x\r\n", "\r\n", "N", "\x16\x03\x01" };
-	(void)state;
-	for (size_t i = 0; i < sizeof tails / sizeof *tails; i++) {
-		struct smtp_session *s = session();
-		struct smtp_event ev;
-		char text[64] = "STARTTLS\r\n";
-		size_t used;
-		smtp_session_greet(s);
-		while (smtp_session_next(s, &ev)) {
-		}
-		smtp_session_feed(s, slice_str("EHLO me\r\n"), &used);
-		while (smtp_session_next(s, &ev)) {
-		}
-		smtp_session_feed(s, slice_str(strcat(text, tails[i])), &used);
-		assert_true(next_is(s, SMTP_EV_CLOSE, SMTP_WHY_STARTTLS_INJECTION)); /* no 220, no other word */
-		assert_false(smtp_session_next(s, &ev));
-		smtp_session_tls_done(s, &(struct smtp_tls_info){ 0 });
-		assert_false(smtp_session_next(s, &ev));
-		smtp_session_free(s);
-	}
-}
-
-static void test_session_ends(void **state)
-{
-	struct smtp_event ev;
-	size_t used;
-	(void)state;
-	/* A handshake that fails never falls back to clear, and says nothing. */
-	struct smtp_session *s = session();
-	assert_int_equal(smtp_session_deadline(s), SMTP_DEADLINE_GREETING);
-	smtp_session_greet(s);
-	assert_true(next_is(s, SMTP_EV_REPLY, SMTP_WHY_NONE));
-	assert_int_equal(smtp_session_deadline(s), SMTP_DEADLINE_COMMAND);
-	smtp_session_feed(s, slice_str("EHLO me\r\n"), &used);
-	(void)smtp_session_next(s, &ev);
-	smtp_session_feed(s, slice_str("STARTTLS\r\n"), &used);
-	assert_true(next_is(s, SMTP_EV_REPLY, SMTP_WHY_NONE));
-	assert_true(next_is(s, SMTP_EV_START_TLS, SMTP_WHY_NONE));
-	assert_int_equal(smtp_session_deadline(s), SMTP_DEADLINE_TLS);
-	assert_false(smtp_session_wants(s));
-	smtp_session_feed(s, slice_str("NOOP\r\n"), &used);
-	assert_int_equal(used, 0);
-	smtp_session_tls_failed(s);
-	assert_true(next_is(s, SMTP_EV_CLOSE, SMTP_WHY_TLS_FAILED));
-	smtp_session_free(s);
-
-	s = session();
-	smtp_session_greet(s);
-	(void)smtp_session_next(s, &ev);
-	smtp_session_end(s, SMTP_R_TIMEOUT);
-	assert_true(next_is(s, SMTP_EV_REPLY, SMTP_WHY_TIMEOUT));
-	assert_true(next_is(s, SMTP_EV_CLOSE, SMTP_WHY_TIMEOUT));
-	assert_int_equal(smtp_session_deadline(s), SMTP_DEADLINE_NONE);
-	smtp_session_end(s, SMTP_R_TIMEOUT);
-	assert_false(smtp_session_next(s, &ev));
-	smtp_session_free(s);
-
-	/* The line that never ends. */
-	s = session();
-	smtp_session_greet(s);
-	(void)smtp_session_next(s, &ev);
-	static char flood[65536];
-	memset(flood, 'x', sizeof flood);
-	unsigned rounds = 0;
-	do {
-		smtp_session_feed(s, slice_of(flood, sizeof flood), &used);
-		assert_true(used > 0);
-	} while (!smtp_session_next(s, &ev) && ++rounds < 1000);
-	assert_int_equal(ev.code, 500);
-	assert_true(next_is(s, SMTP_EV_CLOSE, SMTP_WHY_LINE_LONG));
-	smtp_session_free(s);
-}
-
-/* Backpressure: while answers are owed, at most a fixed number of RCPTs goes on. */
-static void test_backpressure(void **state)
-{
-	static char text[20000];
-	struct smtp_event ev;
-	(void)state;
-	struct smtp_session *s = session();
-	size_t len = (size_t)sprintf(text, "EHLO me\r\nMAIL FROM:<a@b>\r\n"), at = 0, used, opened = 0, rcpts = 0;
-	for (int i = 0; i < 300; i++)
-		len += (size_t)sprintf(text + len, "RCPT TO:<c%d@d>\r\n", i);
-	smtp_session_greet(s);
-	for (bool moved = true; moved;) {
-		moved = false;
-		while (smtp_session_next(s, &ev)) {
-			moved = true;
-			opened += ev.kind == SMTP_EV_OPEN_BACKEND;
-			rcpts += ev.kind == SMTP_EV_RCPT;
-			if (ev.kind == SMTP_EV_OPEN_BACKEND)
-				smtp_session_backend_ready(s, &(struct smtp_caps){ 0 }, false);
-		}
-		smtp_session_feed(s, slice_of(text + at, len - at), &used);
-		at += used;
-		moved |= used > 0;
-	}
-	assert_int_equal(opened, 1);
-	assert_int_equal(rcpts, 10); /* max_recipients: the 11th must wait for its 452 */
-	assert_int_equal(smtp_session_deadline(s), SMTP_DEADLINE_BACKEND);
-	smtp_session_backend_lost(s, SMTP_WHY_BACKEND_TIMEOUT);
-	for (rcpts = 0; smtp_session_next(s, &ev); rcpts++)
-		assert_int_equal(ev.code, 451);
-	assert_int_equal(rcpts, 10);
-	smtp_session_free(s);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_dialogue_and_timers), cmocka_unit_test(test_reset_and_on), cmocka_unit_test(test_mail_refused),
 		cmocka_unit_test(test_stray),               cmocka_unit_test(test_bounds),       cmocka_unit_test(test_ends),
-		cmocka_unit_test(test_xclient),             cmocka_unit_test(test_injection),    cmocka_unit_test(test_session_ends),
-		cmocka_unit_test(test_backpressure),
+		cmocka_unit_test(test_xclient),
 	};
 	return cmocka_run_group_tests_name("relay/backend", tests, NULL, NULL);
 }

@@ -389,6 +389,41 @@ static void test_data_both_ways(void **state)
 	}
 }
 
+/* Bytes that the session can't use yet are kept, and come before newer ones. */
+static void test_kept_bytes(void **state)
+{
+	static const char *const words[] = { "one ", "two ", "three ", "four" };
+	struct peer p;
+	struct bytes got = { 0 };
+	uint8_t plain[8];
+	size_t n;
+	(void)state;
+	peer_init(&p, world.now, (struct wish){ V13 });
+	assert_true(shake(&p));
+	for (size_t i = 0; i < NUM(words); i++) {
+		const uint8_t *bytes;
+		size_t len;
+		assert_true(SSL_write(p.ssl, words[i], (int)strlen(words[i])) > 0);
+		assert_true(BIO_mem_contents(p.out, &bytes, &len));
+		assert_int_equal(channel_give(p.channel, slice_of(bytes, len)), EC_OK);
+		if (i == 1) {
+			/* One octet: the rest of its record stays inside, the next record outside. */
+			assert_int_equal(channel_read(p.channel, plain, 1, &n, &p.to_client, NULL), EC_OK);
+			assert_int_equal(n, 1);
+			assert_int_equal(bytes_append(&got, slice_of(plain, n)), EC_OK);
+		}
+		assert_int_equal(channel_keep(p.channel), EC_OK);
+		(void)BIO_reset(p.out);
+	}
+	assert_true(channel_waiting(p.channel) > 0);
+	while (channel_read(p.channel, plain, sizeof plain, &n, &p.to_client, NULL) == EC_OK)
+		assert_int_equal(bytes_append(&got, slice_of(plain, n)), EC_OK);
+	assert_true(slice_eq(bytes_slice(&got), slice_str("one two three four")));
+	assert_int_equal(channel_waiting(p.channel), 0);
+	bytes_fini(&got);
+	peer_fini(&p);
+}
+
 static void test_honest_end(void **state)
 {
 	uint8_t octet;
@@ -601,6 +636,7 @@ int main(void)
 		cmocka_unit_test(test_who_gets_what),
 		cmocka_unit_test(test_no_handshake_at_all),
 		cmocka_unit_test(test_data_both_ways),
+		cmocka_unit_test(test_kept_bytes),
 		cmocka_unit_test(test_honest_end),
 		cmocka_unit_test(test_truncated),
 		cmocka_unit_test(test_damaged),

@@ -26,6 +26,7 @@ static const struct {
 	  { BYTES("\xc0\x2b"), NONE, BYTES("\x00\x02\x04\x03"), BYTES("\x00\x02\x00\x18") }, false },
 	{ "TLS 1.2, no groups named", { BYTES("\xcc\xa9"), NONE, BYTES("\x00\x02\x04\x03"), NONE }, true },
 	{ "TLS 1.2, an empty list of groups", { BYTES("\xcc\xa9"), NONE, BYTES("\x00\x02\x04\x03"), BYTES("\x00\x00") }, false },
+	{ "TLS 1.2, groups named by an empty body", { BYTES("\xcc\xa9"), NONE, BYTES("\x00\x02\x04\x03"), BYTES("") }, false },
 	{ "no signature_algorithms: SHA-1, which we have not", { BYTES("\xc0\x2b"), NONE, NONE, NONE }, false },
 	{ "ECDSA with SHA-1 only", { BYTES("\xc0\x2b"), NONE, BYTES("\x00\x02\x02\x03"), NONE }, false },
 	{ "the value across two entries", { BYTES("\xc0\x2b"), NONE, BYTES("\x00\x04\x08\x04\x03\x08"), NONE }, false },

@@ -1,0 +1,289 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "proxy/smtp/session.h"
+
+/* The session by itself: what a shell may do to it. */
+static struct smtp_session *session(void)
+{
+	static const struct smtp_limits limits = { "edge.test", 0, 10, 100, 10, 10, SMTP_BARE_REJECT };
+	struct smtp_setup setup = { .limits = &limits, .tls_offered = true, .id = SLICE_LIT("x") };
+	struct smtp_session *s = smtp_session_new(&setup);
+	assert_non_null(s);
+	return s;
+}
+
+static bool next_is(struct smtp_session *s, enum smtp_event_kind kind, enum smtp_reason reason)
+{
+	struct smtp_event ev;
+	return smtp_session_next(s, &ev) && ev.kind == kind && ev.reason == reason;
+}
+
+/* CVE-2011-0411: what is in hand behind STARTTLS, in the same bytes. */
+static void test_injection(void **state)
+{
+	static const char *const tails[] = { "EHLO x\r\n", "\r\n", "N", "\x16\x03\x01" };
+	(void)state;
+	for (size_t i = 0; i < sizeof tails / sizeof *tails; i++) {
+		struct smtp_session *s = session();
+		struct smtp_event ev;
+		char text[64] = "STARTTLS\r\n";
+		size_t used;
+		smtp_session_greet(s);
+		while (smtp_session_next(s, &ev)) {
+		}
+		smtp_session_feed(s, slice_str("EHLO me\r\n"), &used);
+		while (smtp_session_next(s, &ev)) {
+		}
+		smtp_session_feed(s, slice_str(strcat(text, tails[i])), &used);
+		assert_true(next_is(s, SMTP_EV_CLOSE, SMTP_WHY_STARTTLS_INJECTION)); /* no 220, no other word */
+		assert_false(smtp_session_next(s, &ev));
+		smtp_session_tls_done(s, &(struct smtp_tls_info){ 0 });
+		assert_false(smtp_session_next(s, &ev));
+		smtp_session_free(s);
+	}
+}
+
+static void test_session_ends(void **state)
+{
+	struct smtp_event ev;
+	size_t used;
+	(void)state;
+	/* A handshake that fails never falls back to clear, and says nothing. */
+	struct smtp_session *s = session();
+	assert_int_equal(smtp_session_deadline(s), SMTP_DEADLINE_GREETING);
+	smtp_session_greet(s);
+	assert_true(next_is(s, SMTP_EV_REPLY, SMTP_WHY_NONE));
+	assert_int_equal(smtp_session_deadline(s), SMTP_DEADLINE_COMMAND);
+	smtp_session_feed(s, slice_str("EHLO me\r\n"), &used);
+	(void)smtp_session_next(s, &ev);
+	smtp_session_feed(s, slice_str("STARTTLS\r\n"), &used);
+	assert_true(next_is(s, SMTP_EV_REPLY, SMTP_WHY_NONE));
+	assert_true(next_is(s, SMTP_EV_START_TLS, SMTP_WHY_NONE));
+	assert_int_equal(smtp_session_deadline(s), SMTP_DEADLINE_TLS);
+	assert_false(smtp_session_wants(s));
+	smtp_session_feed(s, slice_str("NOOP\r\n"), &used);
+	assert_int_equal(used, 0);
+	smtp_session_tls_failed(s);
+	assert_true(next_is(s, SMTP_EV_CLOSE, SMTP_WHY_TLS_FAILED));
+	smtp_session_free(s);
+
+	s = session();
+	smtp_session_greet(s);
+	(void)smtp_session_next(s, &ev);
+	smtp_session_end(s, SMTP_R_TIMEOUT);
+	assert_true(next_is(s, SMTP_EV_REPLY, SMTP_WHY_TIMEOUT));
+	assert_true(next_is(s, SMTP_EV_CLOSE, SMTP_WHY_TIMEOUT));
+	assert_int_equal(smtp_session_deadline(s), SMTP_DEADLINE_NONE);
+	smtp_session_end(s, SMTP_R_TIMEOUT);
+	assert_false(smtp_session_next(s, &ev));
+	smtp_session_free(s);
+
+	/* The line that never ends. */
+	s = session();
+	smtp_session_greet(s);
+	(void)smtp_session_next(s, &ev);
+	static char flood[65536];
+	memset(flood, 'x', sizeof flood);
+	unsigned rounds = 0;
+	do {
+		smtp_session_feed(s, slice_of(flood, sizeof flood), &used);
+		assert_true(used > 0);
+	} while (!smtp_session_next(s, &ev) && ++rounds < 1000);
+	assert_int_equal(ev.code, 500);
+	assert_true(next_is(s, SMTP_EV_CLOSE, SMTP_WHY_LINE_LONG));
+	smtp_session_free(s);
+}
+
+/* Backpressure: while answers are owed, at most a fixed number of RCPTs goes on. */
+static void test_backpressure(void **state)
+{
+	static char text[20000];
+	struct smtp_event ev;
+	(void)state;
+	struct smtp_session *s = session();
+	size_t len = (size_t)sprintf(text, "EHLO me\r\nMAIL FROM:<a@b>\r\n"), at = 0, used, opened = 0, rcpts = 0;
+	for (int i = 0; i < 300; i++)
+		len += (size_t)sprintf(text + len, "RCPT TO:<c%d@d>\r\n", i);
+	smtp_session_greet(s);
+	for (bool moved = true; moved;) {
+		moved = false;
+		while (smtp_session_next(s, &ev)) {
+			moved = true;
+			opened += ev.kind == SMTP_EV_OPEN_BACKEND;
+			rcpts += ev.kind == SMTP_EV_RCPT;
+			if (ev.kind == SMTP_EV_OPEN_BACKEND)
+				smtp_session_backend_ready(s, &(struct smtp_caps){ 0 }, false);
+		}
+		smtp_session_feed(s, slice_of(text + at, len - at), &used);
+		at += used;
+		moved |= used > 0;
+	}
+	assert_int_equal(opened, 1);
+	assert_int_equal(rcpts, 10); /* max_recipients: the 11th must wait for its 452 */
+	assert_int_equal(smtp_session_deadline(s), SMTP_DEADLINE_BACKEND);
+	smtp_session_backend_lost(s, SMTP_WHY_BACKEND_TIMEOUT);
+	for (rcpts = 0; smtp_session_next(s, &ev); rcpts++)
+		assert_int_equal(ev.code, 451);
+	assert_int_equal(rcpts, 10);
+	smtp_session_free(s);
+}
+
+/* Says `text` and returns the last reply's code; other events are passed over. */
+static uint16_t say(struct smtp_session *s, const char *text)
+{
+	struct smtp_event ev;
+	size_t used, at = 0;
+	uint16_t code = 0;
+	do {
+		while (smtp_session_next(s, &ev))
+			code = ev.kind == SMTP_EV_REPLY ? ev.code : code;
+		smtp_session_feed(s, slice_str(text + at), &used);
+		at += used;
+	} while (used > 0);
+	while (smtp_session_next(s, &ev))
+		code = ev.kind == SMTP_EV_REPLY ? ev.code : code;
+	return code;
+}
+
+static uint16_t answer(struct smtp_session *s, uint16_t code)
+{
+	smtp_session_backend_answer(s, &(struct smtp_answer){ .code = code, .text = SLICE_LIT("x") });
+	return say(s, "");
+}
+
+static void test_what_logs_see(void **state)
+{
+	struct smtp_session *s = session();
+	(void)state;
+	assert_string_equal(smtp_session_state(s), "wait");
+	smtp_session_greet(s);
+	smtp_session_greet(s); /* twice is once */
+	assert_int_equal(say(s, ""), 220);
+	uint64_t before = smtp_session_progress(s);
+	assert_int_equal(say(s, "EHL"), 0);
+	assert_true(smtp_session_progress(s) == before); /* single octets don't keep a slow client alive */
+	assert_int_equal(say(s, "EHLO me.test\r\n"), 250);
+	assert_true(smtp_session_progress(s) != before);
+	assert_true(slice_eq(smtp_session_helo(s), slice_str("me.test")));
+	assert_true(smtp_session_esmtp(s));
+	assert_null(smtp_session_mail(s));
+	assert_int_equal(smtp_session_num_recipients(s), 0);
+	assert_int_equal(smtp_session_message_size(s), 0);
+	assert_int_equal(say(s, "MAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\n"), 250);
+	assert_int_equal(smtp_session_deadline(s), SMTP_DEADLINE_BACKEND);
+	smtp_session_backend_ready(s, &(struct smtp_caps){ 0 }, false);
+	assert_int_equal(say(s, ""), 0);
+	assert_int_equal(answer(s, 250), 250);
+	assert_int_equal(smtp_session_num_recipients(s), 1);
+	assert_non_null(smtp_session_mail(s));
+	assert_int_equal(say(s, "DATA\r\n"), 0);
+	assert_int_equal(answer(s, 354), 354);
+	assert_int_equal(smtp_session_deadline(s), SMTP_DEADLINE_BODY);
+	assert_int_equal(say(s, "12345\r\n"), 0);
+	assert_int_equal(smtp_session_message_size(s), 7);
+	assert_int_equal(say(s, ".\r\n"), 0);
+	assert_int_equal(smtp_session_deadline(s), SMTP_DEADLINE_BACKEND);
+	assert_int_equal(answer(s, 250), 250);
+	assert_int_equal(smtp_session_num_delivered(s), 1);
+	/* Answers that nobody waits for change nothing. */
+	assert_int_equal(answer(s, 250), 0);
+	smtp_session_backend_lost(s, SMTP_WHY_BACKEND_LOST);
+	smtp_session_backend_ready(s, &(struct smtp_caps){ 0 }, false);
+	smtp_session_tls_failed(s);
+	smtp_session_tls_done(s, &(struct smtp_tls_info){ 0 });
+	assert_int_equal(say(s, "NOOP\r\n"), 250);
+	assert_int_equal(smtp_session_num_delivered(s), 1);
+	smtp_session_free(s);
+}
+
+/* The second lock on P1: a class that relay/backend.h would not let through. */
+static void test_wrong_class_straight(void **state)
+{
+	static const uint16_t codes[] = { 200, 220, 251, 354, 199, 600, 0 };
+	(void)state;
+	for (size_t i = 0; i < sizeof codes / sizeof *codes; i++) {
+		struct smtp_session *s = session();
+		smtp_session_greet(s);
+		(void)say(s, "EHLO me\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\n");
+		smtp_session_backend_ready(s, &(struct smtp_caps){ 0 }, false);
+		assert_int_equal(answer(s, 250), 250);
+		(void)say(s, "DATA\r\n");
+		assert_int_equal(answer(s, 354), 354);
+		(void)say(s, "x\r\n.\r\n");
+		assert_int_equal(answer(s, codes[i]), 451);
+		assert_int_equal(smtp_session_num_delivered(s), 0);
+		smtp_session_free(s);
+	}
+}
+
+static void test_offer(void **state)
+{
+	struct smtp_session *s = session();
+	struct smtp_event ev;
+	size_t used;
+	(void)state;
+	smtp_session_greet(s);
+	(void)say(s, "");
+	smtp_session_set_offer(s, &(struct smtp_caps){ SMTP_CAP_SIZE | SMTP_CAP_DSN | SMTP_CAP_REQUIRETLS | SMTP_CAP_BINARYMIME, 5000 }, false);
+	smtp_session_feed(s, slice_str("EHLO me\r\n"), &used);
+	assert_true(smtp_session_next(s, &ev));
+	/* Less than the backend's 5000: our header comes on top. */
+	assert_true(slice_eq(ev.bytes, slice_str("250-edge.test\r\n250-PIPELINING\r\n250-DSN\r\n250-CHUNKING\r\n250-SIZE 3976\r\n"
+	                                         "250 ENHANCEDSTATUSCODES\r\n")));
+	assert_int_equal(say(s, "MAIL FROM:<a@b> SIZE=3977\r\n"), 552);
+	assert_int_equal(say(s, "MAIL FROM:<a@b> REQUIRETLS\r\n"), 555);
+	smtp_session_set_offer(s, &(struct smtp_caps){ SMTP_CAP_REQUIRETLS, 0 }, true);
+	assert_int_equal(say(s, "EHLO me\r\nSTARTTLS\r\n"), 220);
+	smtp_session_tls_done(s, &(struct smtp_tls_info){ 0 });
+	assert_int_equal(say(s, "EHLO me\r\nMAIL FROM:<a@b> REQUIRETLS\r\n"), 250);
+	assert_int_equal(say(s, "RCPT TO:<c@d>\r\n"), 0);
+	smtp_session_backend_ready(s, &(struct smtp_caps){ 0 }, false);
+	assert_int_equal(say(s, ""), 451); /* it is not offered behind any more */
+	smtp_session_free(s);
+}
+
+static void test_drain(void **state)
+{
+	(void)state;
+	struct smtp_session *s = session();
+	smtp_session_drain(s);
+	smtp_session_greet(s); /* instead of the greeting */
+	assert_int_equal(say(s, ""), 421);
+	smtp_session_free(s);
+	s = session();
+	smtp_session_greet(s);
+	assert_int_equal(say(s, "EHLO me\r\nSTARTTLS\r\n"), 220);
+	smtp_session_drain(s); /* nothing in clear between 220 and TLS */
+	assert_int_equal(say(s, ""), 0);
+	smtp_session_tls_done(s, &(struct smtp_tls_info){ 0 });
+	assert_int_equal(say(s, ""), 421);
+	smtp_session_free(s);
+	s = session();
+	smtp_session_greet(s);
+	assert_int_equal(say(s, "EHLO me\r\nSTARTTLS\r\n"), 220);
+	smtp_session_end(s, SMTP_R_TIMEOUT);
+	assert_int_equal(say(s, ""), 0);
+	assert_int_equal(smtp_session_deadline(s), SMTP_DEADLINE_NONE);
+	smtp_session_free(s);
+	s = session();
+	smtp_session_eof(s);
+	assert_int_equal(smtp_session_deadline(s), SMTP_DEADLINE_NONE);
+	smtp_session_free(s);
+	smtp_session_free(NULL);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_injection),     cmocka_unit_test(test_session_ends),         cmocka_unit_test(test_backpressure),
+		cmocka_unit_test(test_what_logs_see), cmocka_unit_test(test_wrong_class_straight), cmocka_unit_test(test_offer),
+		cmocka_unit_test(test_drain),
+	};
+	return cmocka_run_group_tests_name("smtp/session, its shell", tests, NULL, NULL);
+}
