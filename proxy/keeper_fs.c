@@ -53,9 +53,10 @@ const struct key_info *identity_key(const struct identity *id, uint64_t number, 
 enum ec identity_refresh(struct keeper *k, struct identity *id, struct why *why)
 {
 	struct store_view *v = NULL;
-	enum ec ec = store_view_new(k->store, id->name, &v, why);
-	if (ec != EC_OK)
-		return ec;
+	struct why view_why = { 0 };
+	enum ec ec = store_view_new(k->store, id->name, &v, &view_why);
+	if (v == NULL)
+		return why_set(why, ec, "%s", view_why.text);
 	/* A view has room for the most there can be; we keep what there is. */
 	struct generation *generations = calloc(v->num + 1, sizeof *generations);
 	struct why *damaged = calloc(v->num_damaged + 1, sizeof *damaged);
@@ -67,12 +68,16 @@ enum ec identity_refresh(struct keeper *k, struct identity *id, struct why *why)
 	}
 	memcpy(generations, v->generations, v->num * sizeof *generations);
 	memcpy(damaged, v->damaged_why, v->num_damaged * sizeof *damaged);
+	/* A damaged state.json: what is active is not known, but a generation that
+	 * DNS pins can go on being served. Changes are refused by the store. */
+	if (ec == EC_CORRUPT)
+		damaged[v->num_damaged] = view_why;
 	free(id->generations);
 	free(id->damaged);
 	id->generations = generations;
 	id->damaged = damaged;
 	id->num_generations = v->num;
-	id->num_damaged = v->num_damaged;
+	id->num_damaged = v->num_damaged + (ec == EC_CORRUPT ? 1 : 0);
 	id->active = v->active;
 	id->last = v->last;
 	store_view_free(v);

@@ -89,11 +89,12 @@ static void intersect(struct tlsa_set *into, const struct tlsa_set *other)
 	tlsa_set_subtract(into, &extra);
 }
 
-/* Does a server before the last hop have the alias that the zone map has? */
+/* Is the answer to an alias hop the alias that the zone map has? What it leads to
+ * is judged at the last hop, by the servers of that hop's zone. */
 static bool alias_expected(const struct evidence_seen *seen, const struct evidence_hop *hop)
 {
 	const struct dns_answer *raw = &seen->raw;
-	return hop->alias && !raw->found && raw->num_aliases > 0 && dns_name_eq(&raw->aliases[0].owner, &hop->owner) &&
+	return hop->alias && raw->num_aliases > 0 && dns_name_eq(&raw->aliases[0].owner, &hop->owner) &&
 	       dns_name_eq(&raw->aliases[0].target, &hop->target);
 }
 
@@ -121,10 +122,11 @@ enum ec evidence_judge(const struct evidence_seen *seen, const struct evidence_h
 		return ec;
 	const struct dns_answer *raw = &seen->raw;
 	out->alias = alias_expected(seen, hop);
-	if (!out->alias)
+	if (!out->alias) {
 		out->set = raw->tlsa;
-	if (seen->status == SECURE_VALID)
-		intersect(&out->set, &seen->secure_set);
+		if (seen->status == SECURE_VALID)
+			intersect(&out->set, &seen->secure_set);
+	}
 	out->ttl_s = larger(answer_ttl(raw), hop->chain_ttl_s);
 	out->validity = validity_of(seen->status);
 	out->serial = seen->has_serial ? seen->serial : raw->has_soa ? raw->soa.serial : 0;

@@ -43,9 +43,9 @@ struct evidence_hop {
  *  - The set is what both answers have: they were asked at different moments.
  *  - The TTL is the largest of original TTLs of TLSA and CNAMEs; of a denial the
  *    negative TTL.
- *  - A server of a zone before the last is judged by its alias: when it is the one
- *    the zone map has, out->alias is set; when it leads elsewhere, or is gone, the
- *    set is what it leads to. */
+ *  - At an alias hop a server is judged by its alias: when it is the one the zone
+ *    map has, out->alias is set and the set is empty; when it leads elsewhere, or is
+ *    gone, the set is what it leads to. */
 enum ec evidence_judge(const struct evidence_seen *seen, const struct evidence_hop *hop, int64_t now_s,
                        struct answer *out, struct why *why) MUST_CHECK;
 
@@ -54,8 +54,8 @@ enum ec evidence_judge(const struct evidence_seen *seen, const struct evidence_h
  * replayed. 0 when there is none. `now_s` resolves the 32-bit times. */
 uint32_t evidence_denial_until(struct slice packet, int64_t now_s);
 
-/* evidence_merge makes one answer of two that the same address gave as a server
- * of two zones of the chain: the worse of each part. */
+/* evidence_merge makes one answer of two that the same address gave about two hops
+ * of the chain: the worse of each part. An expected alias says nothing about the set. */
 void evidence_merge(struct answer *into, const struct answer *other);
 
 #endif

@@ -1,6 +1,6 @@
 /* evidence_find: zone_find -> A and AAAA of the identity (unless configured) ->
- * found. evidence_look: for each address of each server of each zone one task
- * with three questions under way at once: TLSA raw, SOA raw, TLSA validated
+ * found. evidence_look: for each hop of the alias chain and each address of
+ * each server of its zone one task with three questions under way at once: TLSA raw, SOA raw, TLSA validated
  * through that server. A task that has its three outcomes is judged; a server
  * whose tasks are all judged is reported; after the last one, looked.
  * `kick` lets go of the tasks from the loop, so nothing is reported from
@@ -16,7 +16,7 @@
 #include "tlsa-sync/clock_uv.h"
 #include "tlsa-sync/evidence_answer.h"
 
-enum { DNS_PORT = 53, TASKS_MAX = FACT_SERVERS };
+enum { DNS_PORT = 53, TASKS_MAX = 2 * FACT_SERVERS };
 
 struct task {
 	struct evidence *e;
@@ -99,7 +99,8 @@ static void tasks_free(struct task **tasks, size_t num)
 		task_free(tasks[i]);
 }
 
-static unsigned row_of(struct evidence *e, const struct zone_server *s)
+/* row_of finds or adds the row of a server; -1 when there is no room. */
+static int row_of(struct evidence *e, const struct zone_server *s)
 {
 	struct server_id id = { 0 };
 	char text[DNS_NAME_TEXT_SIZE];
@@ -110,27 +111,24 @@ static unsigned row_of(struct evidence *e, const struct zone_server *s)
 		address_print_ip(id.address, &s->address);
 	else
 		address_print(id.address, &s->address);
-	for (unsigned i = 0; i < e->num_rows; i++)
+	for (int i = 0; i < (int)e->num_rows; i++)
 		if (strcmp(e->rows[i].id.name, id.name) == 0 && strcmp(e->rows[i].id.address, id.address) == 0)
 			return i;
+	if (e->num_rows == FACT_SERVERS)
+		return -1;
 	e->rows[e->num_rows] = (struct row){ .id = id };
-	return (unsigned)e->num_rows++;
+	return (int)e->num_rows++;
 }
 
-/* The first hop that lies in `zone` is the one its servers are asked about. */
-static struct evidence_hop hop_of(const struct zone_map *map, unsigned zone)
+static struct evidence_hop hop_of(const struct zone_map *map, unsigned index)
 {
-	struct evidence_hop hop = { 0 };
-	for (unsigned h = 0; h < map->num_hops; h++) {
-		if (map->hops[h].alias && map->hops[h].ttl_s > hop.chain_ttl_s)
-			hop.chain_ttl_s = map->hops[h].ttl_s;
-		if (hop.owner.len > 0 || map->hops[h].zone != zone)
-			continue;
-		hop.owner = map->hops[h].owner;
-		hop.alias = map->hops[h].alias;
-		if (hop.alias && h + 1 < map->num_hops)
-			hop.target = map->hops[h + 1].owner;
-	}
+	const struct zone_hop *h = &map->hops[index];
+	struct evidence_hop hop = { .owner = h->owner, .alias = h->alias };
+	if (h->alias && index + 1 < map->num_hops)
+		hop.target = map->hops[index + 1].owner;
+	for (unsigned i = 0; i < map->num_hops; i++)
+		if (map->hops[i].alias && map->hops[i].ttl_s > hop.chain_ttl_s)
+			hop.chain_ttl_s = map->hops[i].ttl_s;
 	return hop;
 }
 
@@ -138,10 +136,13 @@ static struct evidence_hop hop_of(const struct zone_map *map, unsigned zone)
 static enum ec task_make(struct evidence *e, struct task **old, size_t num_old, const struct zone_info *zone,
                          struct evidence_hop hop, const struct zone_server *s, struct why *why)
 {
+	int row = row_of(e, s);
+	if (row < 0 || e->num_tasks == TASKS_MAX)
+		return why_set(why, EC_LIMIT, "more than %d addresses of name servers", FACT_SERVERS);
 	struct task *t = calloc(1, sizeof *t);
 	if (t == NULL)
 		return why_set(why, EC_NO_MEMORY, "out of memory");
-	*t = (struct task){ .e = e, .apex = zone->apex, .address = s->address, .hop = hop };
+	*t = (struct task){ .e = e, .row = (unsigned)row, .apex = zone->apex, .address = s->address, .hop = hop };
 	for (size_t i = 0; i < num_old && t->at == NULL; i++) {
 		if (old[i]->at != NULL && dns_name_eq(&old[i]->apex, &t->apex) &&
 		    address_eq(&old[i]->address, &t->address)) {
@@ -155,12 +156,25 @@ static enum ec task_make(struct evidence *e, struct task **old, size_t num_old, 
 		free(t);
 		return ec;
 	}
-	t->row = row_of(e, s);
 	e->tasks[e->num_tasks++] = t;
 	return EC_OK;
 }
 
-/* rows_make turns the zone map into tasks and rows. */
+static enum ec zone_usable(const struct zone_info *zone, struct why *why)
+{
+	char apex[DNS_NAME_TEXT_SIZE];
+	char lame[DNS_NAME_TEXT_SIZE];
+	dns_name_print(apex, &zone->apex);
+	dns_name_print(lame, &zone->lame);
+	if (zone->lame.len > 0)
+		return why_set(why, EC_NOT_FOUND,
+		               "%s: its name server %s has no address, so nobody can prove what it serves; give it one or take "
+		               "it out of the NS records", apex, lame);
+	return zone->cut ? why_set(why, EC_LIMIT, "%s: more addresses of name servers than can be asked", apex) : EC_OK;
+}
+
+/* rows_make turns the zone map into tasks, one for each hop and server of its
+ * zone, and rows, one for each server. */
 static enum ec rows_make(struct evidence *e, const struct zone_map *map, struct why *why)
 {
 	struct task *old[TASKS_MAX];
@@ -168,20 +182,11 @@ static enum ec rows_make(struct evidence *e, const struct zone_map *map, struct 
 	memcpy(old, e->tasks, sizeof old);
 	e->num_tasks = e->num_rows = 0;
 	enum ec ec = EC_OK;
-	for (unsigned z = 0; ec == EC_OK && z < map->num_zones; z++) {
-		const struct zone_info *zone = &map->zones[z];
-		struct evidence_hop hop = hop_of(map, z);
-		char apex[DNS_NAME_TEXT_SIZE];
-		char lame[DNS_NAME_TEXT_SIZE];
-		dns_name_print(apex, &zone->apex);
-		dns_name_print(lame, &zone->lame);
-		if (zone->lame.len > 0)
-			ec = why_set(why, EC_NOT_FOUND,
-			             "%s: its name server %s has no address, so nobody can prove what it serves; give it one or "
-			             "take it out of the NS records", apex, lame);
-		else if (zone->cut || e->num_tasks + zone->num_servers > TASKS_MAX)
-			ec = why_set(why, EC_LIMIT, "%s: more than %d addresses of name servers", apex, TASKS_MAX);
-		for (unsigned s = 0; ec == EC_OK && hop.owner.len > 0 && s < zone->num_servers; s++)
+	for (unsigned h = 0; ec == EC_OK && h < map->num_hops; h++) {
+		const struct zone_info *zone = &map->zones[map->hops[h].zone];
+		struct evidence_hop hop = hop_of(map, h);
+		ec = zone_usable(zone, why);
+		for (unsigned s = 0; ec == EC_OK && s < zone->num_servers; s++)
 			ec = task_make(e, old, num_old, zone, hop, &zone->servers[s], why);
 	}
 	tasks_free(old, num_old);

@@ -176,11 +176,23 @@ static bool is_way_back(const struct facts *f, unsigned instance, uint64_t gener
 	return false;
 }
 
+static bool is_on_its_way_out(const struct facts *f, unsigned instance, uint64_t generation)
+{
+	const struct fact_roll *r = &f->roll;
+	for (size_t i = 0; r->retiring.count_ms != 0 && r->ended.count_ms == 0 && i < r->num_moves; i++)
+		if (r->moves[i].instance == instance && r->moves[i].from == generation)
+			return true;
+	for (size_t i = 0; i < f->num_withdrawn; i++)
+		if (f->withdrawn[i].instance == instance && f->withdrawn[i].generation == generation)
+			return true;
+	return false;
+}
+
 static enum ec check_served(const struct facts *f, const struct fact_key *k, struct why *why)
 {
 	struct tlsa t = tlsa_311(k->spki_sha256);
 	int digest = facts_digest(f, k->spki_sha256);
-	if (digest < 0 || f->digests[digest].deleted.count_ms != 0)
+	if (digest < 0 || f->digests[digest].deleted.count_ms != 0 || is_on_its_way_out(f, k->instance, k->generation))
 		return why_set(why, EC_INVARIANT, "the record of generation %llu was ordered away",
 		               (unsigned long long)k->generation);
 	for (size_t s = 0; s < f->num_servers; s++) {

@@ -6,6 +6,7 @@ anything is not as it should be."""
 import os
 import signal
 import sys
+import textwrap
 import time
 from pathlib import Path
 
@@ -46,38 +47,35 @@ class Step:
 
 
 class Table:
-    """The live table of a roll: a line for each state with the reason for waiting. On a terminal the last
-    line is rewritten until its state is over."""
+    """The live table of a roll: a row for each state with the reason for waiting. On a terminal the last
+    row is rewritten, countdown and all, until its state is over; elsewhere each state is told once."""
 
-    HEAD = f"      {'at':>6}  {'state':<11} why"
+    WHY_AT = 26  # column of the reason
 
     def __init__(self):
         self.began = time.monotonic()
-        self.states = []
-        self.last = None
         self.live = sys.stdout.isatty()
-        say(self.HEAD)
+        self.state = self.why = None
+        self.entered = 0.0  # when the state began
+        self.height = 0  # lines of the row on the screen
+        say(f"      {'at':>6}  {'state':<11} why")
 
     def show(self, status):
-        row = (status["state"], status["why"])
-        if row == self.last:
+        state, why = status["state"], status["why"]
+        same_state = state == self.state
+        if same_state and (why == self.why or not self.live):
             return
-        if self.last and row[0] == self.last[0] and not self.live:
-            self.last = row  # without a terminal: one line for each state
-            return
-        line = f"      {time.monotonic() - self.began:5.1f}s  {row[0]:<11} {row[1]}"
+        if not same_state:
+            self.entered = time.monotonic() - self.began
+        row = f"      {self.entered:5.1f}s  {state:<11} {why}"
         if self.live:
-            same = self.last and row[0] == self.last[0]
-            print(("\r\x1b[K" if same else "\n" if self.last else "") + line[: WIDTH - 1], end="", flush=True)
-        else:
-            say(line[: WIDTH + 60])
-        if not self.last or row[0] != self.last[0]:
-            self.states.append(row[0])
-        self.last = row
-
-    def end(self):
-        if self.live:
-            say()
+            if same_state:  # back to the row's first line, and clear to the end of the screen
+                print(f"\x1b[{self.height}A\r\x1b[J", end="")
+            lines = textwrap.wrap(row, WIDTH - 1, subsequent_indent=" " * self.WHY_AT)
+            self.height = len(lines)
+            row = "\n".join(lines)
+        say(row)
+        self.state, self.why = state, why
 
 
 def watch(sync, finished, deadline_s):
@@ -89,11 +87,7 @@ def watch(sync, finished, deadline_s):
         table.show(status)
         return finished(status)
 
-    try:
-        wait_until(look, deadline_s, "tlsa-sync to reach the steady state", every_s=0.15)
-    finally:
-        table.end()
-    return table
+    wait_until(look, deadline_s, "tlsa-sync to reach the steady state", every_s=0.15)
 
 
 def check(truth, what):

@@ -206,6 +206,14 @@ static void test_alias(void **state)
 	assert_int_equal(a.ttl_s, 900);
 	assert_int_equal(a.signature_expires.s, NOW + 2000);
 	free(s);
+	/* The records behind it, sent along by a server of both, are no part of this. */
+	s = alias_answer("pin.other.test");
+	s->raw.found = true;
+	put(&s->raw.tlsa, 1);
+	assert_int_equal(evidence_judge(s, &hop, NOW, &a, &why), EC_OK);
+	assert_true(a.alias);
+	assert_int_equal(a.set.num, 0);
+	free(s);
 	/* An old alias elsewhere agrees with nothing. */
 	s = alias_answer("old.other.test");
 	assert_int_equal(evidence_judge(s, &hop, NOW, &a, &why), EC_OK);

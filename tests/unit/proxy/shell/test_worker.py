@@ -1,0 +1,418 @@
+#!/usr/bin/env python3
+"""usage: test_worker.py PROGRAM [unittest options]
+
+The worker's data path over real sockets: what the pump, the deadlines and the two sides' ends do."""
+
+import hashlib
+import os
+import random
+import socket
+import ssl
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import unittest
+
+from rig import Backend, Client, Worker, any_context, identity, until
+
+PROGRAM = sys.argv.pop(1)
+VERSIONS = (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3)
+
+
+class Case(unittest.TestCase):
+    def begin(self, backend=None, **options):
+        self.backend = backend or Backend()
+        self.worker = Worker(PROGRAM, self.backend, **options)
+        self.addCleanup(self.worker.stop)
+        return Client
+
+    def client(self, **options):
+        return Client(self.worker, **options)
+
+
+class Delivery(Case):
+    def test_whole_session_in_two_packets(self):
+        self.begin()
+        client = self.client(hello=False)
+        client.expect(220)
+        client.raw(b"EHLO x.example\r\nMAIL FROM:<a@example.com>\r\nRCPT TO:<b@example.org>\r\nDATA\r\n")
+        for code in (250, 250, 250, 354):
+            client.expect(code)
+        client.raw(b"S: 1\r\n\r\nbody\r\n.\r\nQUIT\r\n")
+        client.expect(250)
+        client.expect(221)
+        self.assertTrue(client.ended())
+        self.assertTrue(self.backend.messages[0].endswith(b"\r\nS: 1\r\n\r\nbody\r\n"))
+
+    def test_octet_by_octet(self):
+        self.begin()
+        for secure in (False, True):
+            client = self.client()
+            if secure:
+                client.secure()
+            for octet in b"MAIL FROM:<a@example.com>\r\nRCPT TO:<b@example.org>\r\nDATA\r\n":
+                client.raw(bytes([octet]))
+            for code in (250, 250, 354):
+                client.expect(code)
+            for octet in b"S: 1\r\n\r\n..x\r\n.\r\nQUIT\r\n":
+                client.raw(bytes([octet]))
+            client.expect(250)
+            client.expect(221)
+            self.assertEqual(self.backend.messages[-1].split(b"\r\n\r\n")[1], b".x\r\n")
+
+    def test_big_message_unchanged(self):
+        rng = random.Random(1)
+        message = b"Subject: big\r\n\r\n" + b"".join(rng.randbytes(rng.randint(0, 400)).hex().encode() + b"\r\n" for _ in range(12000))
+        self.begin()
+        for secure in (False, True):
+            client = self.client(timeout=60)
+            if secure:
+                client.secure()
+            self.assertEqual(client.deliver(message)[0], 250)
+            self.assertTrue(self.backend.messages[-1].endswith(b"\r\n" + message))
+
+    def test_over_ipv6(self):
+        self.begin(family=socket.AF_INET6)
+        self.assertEqual(self.client().deliver()[0], 250)
+        self.assertIn(b"[IPv6:::1]", self.backend.messages[0])
+
+    def test_link_is_reused_and_given_back(self):
+        self.begin()
+        client = self.client()
+        until(lambda: self.worker.sessions() and self.backend.quits == 1)  # the look at what it offers
+        for _ in range(5):
+            self.assertEqual(client.deliver()[0], 250)
+        self.assertEqual(self.backend.connections, 2)
+        until(lambda: not self.worker.sessions()[0]["backend"])  # idle_timeout
+        self.assertEqual(self.backend.quits, 2)
+        self.assertEqual(client.deliver()[0], 250)
+        self.assertEqual(self.backend.connections, 3)
+
+    def test_client_shown_by_xclient(self):
+        with tempfile.TemporaryDirectory() as d:
+            offers = ("PIPELINING", "XCLIENT NAME ADDR PORT PROTO HELO", "8BITMIME")
+            self.begin(Backend(offers, path=d + "/s"), client_info="xclient")
+            self.assertEqual(self.client().deliver()[0], 250)
+            line = [c for c in self.backend.commands if c.startswith(b"XCLIENT")][0]
+            self.assertIn(b"ADDR=127.0.0.1", line)
+            self.assertIn(b"HELO=client.example", line)
+
+    def test_backend_without_xclient_gets_nothing(self):
+        self.begin(client_info="xclient")
+        client = self.client()
+        client.say("MAIL FROM:<a@example.com>", 250)
+        client.say("RCPT TO:<b@example.org>", 451)
+
+    def test_client_shown_by_proxy_v2(self):
+        self.begin(Backend(proxy=True), client_info="proxy-v2")
+        until(lambda: self.backend.headers)  # the probe sends one too, or it would wait for ever
+        client = self.client()
+        self.assertEqual(client.deliver()[0], 250)
+        want = (b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c" + bytes([127, 0, 0, 1] * 2) +
+                client.sock.getsockname()[1].to_bytes(2, "big") + self.worker.address[1].to_bytes(2, "big"))
+        self.assertEqual(self.backend.headers[-1], want)
+
+
+class BackendTrouble(Case):
+    def refused(self, client, code=451):
+        client.say("MAIL FROM:<a@example.com>", 250)
+        begin = time.monotonic()
+        text = client.say("RCPT TO:<b@example.org>", code)
+        return text, time.monotonic() - begin
+
+    def test_down_and_up_again(self):
+        self.begin()
+        self.backend.stop()
+        client = self.client()
+        text, seconds = self.refused(client)
+        self.assertIn("4.4.1", text)
+        self.assertLess(seconds, 1)
+        client.say("RSET", 250)
+        self.backend.start_again()
+        self.assertEqual(client.deliver()[0], 250)
+
+    def test_silent_at_connect(self):
+        with socket.socket() as full:
+            full.bind(("127.0.0.1", 0))
+            full.listen(0)
+            held = [socket.socket() for _ in range(4)]
+            for s in held:
+                s.setblocking(False)
+                s.connect_ex(full.getsockname())
+            target = Backend()
+            target.address = "127.0.0.1:%d" % full.getsockname()[1]
+            self.begin(target)
+            text, seconds = self.refused(self.client())
+            self.assertIn("4.4.1", text)
+            self.assertTrue(0.9 < seconds < 3, seconds)
+            for s in held:
+                s.close()
+
+    def test_silent_later(self):
+        self.begin(Backend(greeting="MUTE"))
+        text, seconds = self.refused(self.client())
+        self.assertIn("4.4.2", text)
+        self.assertTrue(1.9 < seconds < 4, seconds)
+
+    def test_verdict_on_the_dot(self):
+        for rule, code in (("CLOSE", 451), ("MUTE", 451), ("451 4.7.1 later", 451), ("550 5.7.1 no", 550),
+                           ("354 what", 451), ("250-a\r\n250 b", 250), ("25", 451)):
+            with self.subTest(rule):
+                self.begin(Backend(dot=rule))
+                client = self.client().secure()
+                self.assertEqual(client.deliver()[0], code)
+                client.say("QUIT", 221)
+
+    def test_stops_reading(self):
+        self.begin(Backend(line_delay=60))
+        client = self.client(timeout=60).open_message()
+        client.raw((b"x" * 900 + b"\r\n") * 20000 + b".\r\n")
+        self.assertIn("4.4.2", client.expect(451))
+        self.assertIn("does not read", self.worker.log())
+
+    def test_slow_backend_holds_the_client_back(self):
+        message = b"Subject: big\r\n\r\n" + (b"x" * 900 + b"\r\n") * 10000
+        self.begin(Backend(line_delay=0.00002))
+        client = self.client(timeout=60)
+        before = self.worker.resident_kb()
+        self.assertEqual(client.deliver(message)[0], 250)
+        self.assertTrue(self.backend.messages[0].endswith(message))
+        if "asan" not in PROGRAM:
+            self.assertLess(self.worker.resident_kb() - before, 2000)
+
+    def test_reload_changes_the_backend_of_new_sessions(self):
+        self.begin()
+        old = self.client()
+        other = Backend()
+        self.worker.configure(other)
+        self.worker.sessions()
+        self.assertEqual(old.deliver()[0], 250)
+        self.assertEqual(self.client().deliver()[0], 250)
+        self.assertEqual((len(self.backend.messages), len(other.messages)), (1, 1))
+
+
+class ClientTrouble(Case):
+    def test_bytes_behind_starttls(self):
+        self.begin()
+        client = self.client()
+        client.raw(b"STARTTLS\r\nEHLO evil.example\r\n")
+        got = b""
+        while octets := client.sock.recv(1000):
+            got += octets
+        self.assertNotIn(b"250", got)
+        client.sock.close()
+        self.assertIn("reason=starttls_injection", self.worker.stop())
+
+    def test_early_talker(self):
+        self.begin(smtp="greeting_delay: 500ms")
+        begin = time.monotonic()
+        self.client()
+        self.assertGreater(time.monotonic() - begin, 0.45)
+        client = self.client(hello=False)
+        client.raw(b"EHLO x\r\n")
+        client.expect(554)
+        self.assertTrue(client.ended())
+
+    def test_gone_in_the_middle_of_a_message(self):
+        for secure in (False, True):
+            for end in ("cut", "reset", "close_notify"):
+                with self.subTest(secure=secure, end=end):
+                    self.begin()
+                    client = self.client()
+                    if secure:
+                        client.secure()
+                    client.open_message().raw(b"S: x\r\n\r\nabc\r\n")
+                    until(lambda: self.worker.sessions()[0]["state"] == "body")
+                    if end == "close_notify" and secure:
+                        client.sock.settimeout(0.2)
+                        try:
+                            client.sock.unwrap()
+                        except (OSError, ssl.SSLError):
+                            pass
+                    client.reset() if end == "reset" else client.cut()
+                    until(lambda: self.backend.aborted == 1)
+                    self.assertIn("result=aborted", self.worker.stop())
+                    self.assertEqual(self.backend.messages, [])
+
+    def test_deadlines(self):
+        self.begin(smtp="command_timeout: 1s, tls_timeout: 1s, data_timeout: 1s")
+        begin = time.monotonic()
+        client = self.client(hello=False)
+        client.expect(220)
+        for _ in range(4):  # an octet now and then buys no time
+            client.raw(b"N")
+            time.sleep(0.2)
+        self.assertIn("4.4.2", client.expect(421))
+        self.assertTrue(client.ended())
+        self.assertLess(time.monotonic() - begin, 3)
+        client = self.client()
+        client.say("STARTTLS", 220)
+        self.assertEqual(client.reply(), (0, ""))
+        client = self.client().open_message()
+        for _ in range(6):  # but a message's octets do
+            client.raw(b"x\r\n")
+            time.sleep(0.3)
+        client.expect(421)
+        until(lambda: self.backend.aborted == 1)
+
+    def test_whole_session_deadline(self):
+        self.begin(smtp="session_timeout: 2s")
+        client = self.client()
+        begin = time.monotonic()
+        while (got := client.say("NOOP", 250, 421)).startswith("250"):
+            self.assertLess(time.monotonic() - begin, 5)
+            time.sleep(0.1)
+        self.assertGreater(time.monotonic() - begin, 1.8)
+        self.assertIn("4.4.2", got)
+
+    def test_replies_that_nobody_reads(self):
+        self.begin(smtp="max_commands: 1000000, command_timeout: 2s", limits="queue_bytes: 16K")
+        client = self.client(timeout=1.5)
+        before, sent = self.worker.resident_kb(), 0
+        with self.assertRaises((TimeoutError, ConnectionError)):
+            while sent < 50_000_000:
+                sent += client.sock.send(b"NOOP\r\n" * 5000)
+        if "asan" not in PROGRAM:
+            self.assertLess(self.worker.resident_kb() - before, 2000)
+
+    def test_many_commands_at_once(self):
+        self.begin(smtp="max_commands: 1000000")
+        for secure in (False, True):
+            client = self.client(timeout=60)
+            if secure:
+                client.secure()
+            sender = threading.Thread(target=lambda: client.raw(b"NOOP\r\n" * 20000))
+            sender.start()
+            for _ in range(20000):
+                client.expect(250)
+            sender.join()
+
+    def test_too_many(self):
+        self.begin(limits="sessions_per_address: 3")
+        clients = [self.client() for _ in range(3)]
+        extra = self.client(hello=False)
+        self.assertIn("4.7.0", extra.expect(421))
+        self.assertTrue(extra.ended())
+        clients[0].say("QUIT", 221)
+        until(lambda: len(self.worker.sessions()) == 2)
+        self.client()
+
+    def test_no_descriptor_left(self):
+        self.begin()
+        until(lambda: self.backend.quits == 1)
+        self.worker.sessions()
+        self.worker.limit_descriptors(3)
+        clients = [self.client() for _ in range(3)]
+        late = self.client(hello=False, timeout=0.3)
+        with self.assertRaises(TimeoutError):
+            late.reply()
+        clients[0].say("QUIT", 221)
+        late.sock.settimeout(5)
+        late.expect(220)
+
+
+class Tls(Case):
+    def shown(self, client):
+        return hashlib.sha256(client.sock.getpeercert(True)).hexdigest()
+
+    def test_names(self):
+        self.begin()
+        for version in VERSIONS:
+            shown = {sni: self.shown(self.client().secure(sni, version))
+                     for sni in ("mx1.example.org", "MX2.example.org", "other.example", None)}
+            self.assertEqual(shown["mx1.example.org"], shown["other.example"])
+            self.assertEqual(shown["mx1.example.org"], shown[None])
+            self.assertNotEqual(shown["mx1.example.org"], shown["MX2.example.org"])
+
+    def test_swap_under_live_sessions(self):
+        self.begin()
+        live, waiting = self.client().secure(), self.client()
+        before = self.shown(live)
+        self.assertEqual(self.worker.present(identity("mx1.example.org", 2), epoch=2), {"ack": 2})
+        self.assertEqual(live.deliver()[0], 250)
+        self.assertNotEqual(self.shown(waiting.secure()), before)
+        self.assertEqual(waiting.deliver()[0], 250)
+
+    def test_refused_identities_change_nothing(self):
+        self.begin()
+        before = self.shown(self.client().secure())
+        mixed = identity("mx1.example.org", 2)["keys"][0] | {"key_pem": identity("mx1.example.org")["keys"][0]["key_pem"]}
+        for bad in ({"name": "mx1.example.org", "generation": 2, "keys": [mixed]},
+                    {"name": "mx1.example.org", "generation": 2, "keys": []}, {"name": "mx1.example.org"}):
+            self.assertEqual(self.worker.present(bad, epoch=5)["nack"], 5)
+        self.assertEqual(self.shown(self.client().secure()), before)
+
+    def test_tickets_end_with_their_key(self):
+        self.begin()
+        for epoch, version in enumerate(VERSIONS):
+            context = any_context(version)
+            first = self.client().secure(context=context)
+            ticket = first.sock.session
+            self.assertTrue(self.client().secure(context=context, session=ticket).sock.session_reused)
+            self.worker.present(identity("mx1.example.org", 2), epoch=10 + epoch)
+            self.assertFalse(self.client().secure(context=context, session=ticket).sock.session_reused)
+            self.worker.present(identity("mx1.example.org"), identity("mx2.example.org"), epoch=20 + epoch)
+
+    def test_clear_text_inside(self):
+        self.begin()
+        client = self.client().secure()
+        fd = os.dup(client.sock.fileno())
+        os.write(fd, b"MAIL FROM:<evil@example.com>\r\n")
+        os.close(fd)
+        until(lambda: not self.worker.sessions())
+        self.assertIn("reason=tls_failed", self.worker.log())
+
+    def test_renegotiation(self):
+        self.begin()
+        s_client = subprocess.Popen(["openssl", "s_client", "-starttls", "smtp", "-tls1_2", "-connect",
+                                     "127.0.0.1:%d" % self.worker.address[1]],
+                                    stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        until(lambda: any(s["tls"] != "-" for s in self.worker.sessions()))
+        output = s_client.communicate(b"R\n", timeout=20)[0]
+        self.assertIn(b"RENEGOTIATING", output)
+        until(lambda: not self.worker.sessions())
+        self.assertIn("NO_RENEGOTIATION", self.worker.log())
+
+
+class Life(Case):
+    def test_drain(self):
+        self.begin()
+        idle, busy = self.client(), self.client().open_message()
+        self.worker.tell(do="drain")
+        self.assertIn("4.3.2", idle.expect(421))
+        busy.raw(b"x: y\r\n\r\n.\r\n")
+        busy.expect(250)
+        busy.expect(421)
+        busy.sock.close()
+        idle.sock.close()
+        self.worker.wait()
+        self.assertEqual(len(self.backend.messages), 1)
+
+    def test_drain_has_an_end(self):
+        self.begin()
+        self.client().open_message()
+        begin = time.monotonic()
+        self.worker.tell(do="drain")
+        self.assertIn("drain-cut", self.worker.wait())
+        self.assertGreater(time.monotonic() - begin, 1.9)
+        self.assertEqual(self.backend.messages, [])
+
+    def test_supervisor_dies(self):
+        self.begin()
+        client = self.client()
+        self.worker.stop()
+        self.assertTrue(client.ended())
+
+    def test_messages_it_does_not_understand(self):
+        self.begin()
+        self.worker.tell(do="nonsense")
+        self.worker.tell(do="config", text="proxy: [")
+        self.worker.tell(do=7)
+        self.worker.tell()
+        self.assertEqual(self.client().deliver()[0], 250)
+
+
+if __name__ == "__main__":
+    unittest.main()
