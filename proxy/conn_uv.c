@@ -179,6 +179,13 @@ static void arm_reading(struct conn *c)
 	c->reading = !stop;
 }
 
+/* only_head: of a message, the backend has only our own trace line to get. It can
+ * wait for the client's first bytes and share their packet. */
+static bool only_head(const struct conn *c)
+{
+	return smtp_session_deadline(c->session) == SMTP_DEADLINE_BODY && smtp_session_message_size(c->session) == 0;
+}
+
 /* settle is the end of a pump: one write to each side. */
 static void settle(struct conn *c)
 {
@@ -194,7 +201,7 @@ static void settle(struct conn *c)
 	}
 	if (keep_view(c) != EC_OK || (c->tls != NULL && channel_keep(c->tls) != EC_OK))
 		conn_break(c, SMTP_WHY_NO_MEMORY, "out of memory");
-	if (c->link != NULL)
+	if (c->link != NULL && !only_head(c))
 		link_flush(c->link);
 	outbox_flush(&c->box);
 	if (c->box.error != 0)

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 
 #include "base/log_fs.h"
 #include "proxy/conn_uv.h"
@@ -81,6 +82,16 @@ static void ignore_signals(void)
 		(void)signal(ignored[i], SIG_IGN);
 }
 
+/* A session costs one descriptor, and a second while it has a backend. */
+static void raise_descriptors(void)
+{
+	struct rlimit limit;
+	if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	(void)setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 static enum ec adopt(struct worker *w, int num_listeners, struct why *why)
 {
 	if (num_listeners < 1 || num_listeners > LISTENERS_MAX)
@@ -138,6 +149,7 @@ int worker_run(int num_listeners)
 	struct why why = { 0 };
 	struct worker *w = calloc(1, sizeof *w);
 	ignore_signals();
+	raise_descriptors();
 	wire_secrets();
 	enum ec ec = w == NULL ? why_set(&why, EC_NO_MEMORY, "out of memory") : adopt(w, num_listeners, &why);
 	if (ec != EC_OK) {

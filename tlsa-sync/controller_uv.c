@@ -1,15 +1,15 @@
 /* controller_step -> rollover_decide -> [RA_RECORD: mark, journal, decide again]
  * -> journal -> action_start -> ... -> action_done -> journal -> controller_step.
  * With nothing to do the timer is set; an operator's request steps at once. */
-#include "tlsa-sync/controller_in_uv.h"
+#include "tlsa-sync/controller_uv.h"
 
-#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/log_fs.h"
 #include "tlsa-sync/clock_uv.h"
+#include "tlsa-sync/controller_in_uv.h"
 #include "tlsa-sync/policy.h"
 
 /* A chain of marks is short; a longer one would be a fault of ours. */
@@ -73,6 +73,16 @@ static void refresh_policy(struct controller *c)
 	}
 }
 
+/* When a roll ends here, another identity may have waited for that. */
+static void wake_others(struct controller *c)
+{
+	for (size_t i = 0; i < c->world->num_controllers; i++) {
+		struct controller *other = c->world->controllers[i];
+		if (other != NULL && other != c && !other->stopping && other->activity == RA_NONE && other->policy.blocked != NULL)
+			wake_after(other, 1);
+	}
+}
+
 /* note_state logs and journals a change of the shown state. */
 static bool note_state(struct controller *c, struct stamp now)
 {
@@ -127,6 +137,7 @@ static bool decide_all(struct controller *c)
 		log_why(LOG_NOTICE, "mark", c->facts->identity, event.text);
 		if (!controller_save(c, "mark", event.text))
 			return false;
+		wake_others(c);
 	}
 	controller_complain(c, "decide", "marks without an end: a fault in tlsa-sync");
 	return false;
@@ -211,6 +222,8 @@ enum ec controller_request(struct controller *c, enum rollover_request request, 
 	log_end(&l);
 	if (ec == EC_OK && c->activity == RA_NONE)
 		wake_after(c, 1);
+	if (ec == EC_OK)
+		wake_others(c);
 	return ec;
 }
 

@@ -1,8 +1,9 @@
 /* evidence_find: zone_find -> A and AAAA of the identity (unless configured) ->
- * found. evidence_look: for each hop of the alias chain and each address of
- * each server of its zone one task with three questions under way at once: TLSA raw, SOA raw, TLSA validated
- * through that server. A task that has its three outcomes is judged; a server
- * whose tasks are all judged is reported; after the last one, looked.
+ * found. evidence_look: for each hop of the alias chain and each address of each
+ * server of its zone one task, with three questions under way at once: TLSA raw,
+ * SOA raw, TLSA validated through that server. A task that has its three outcomes
+ * is judged; a server whose tasks are all judged is reported; after the last
+ * one, looked.
  * `kick` lets go of the tasks from the loop, so nothing is reported from
  * inside evidence_look. */
 #include "tlsa-sync/evidence_uv.h"
@@ -13,6 +14,7 @@
 #include "base/address.h"
 #include "dns/ask_ares.h"
 #include "dns/packet_ldns.h"
+#include "tlsa-sync/addresses_uv.h"
 #include "tlsa-sync/clock_uv.h"
 #include "tlsa-sync/evidence_answer.h"
 
@@ -54,11 +56,7 @@ struct evidence {
 	bool freed;
 
 	struct zone_call *zone_call;
-	struct secure_call *address_calls[2];
-	unsigned address_pending;
-	struct sockaddr_storage addresses[FACT_ADDRESSES];
-	unsigned num_addresses;
-	struct why addresses_why;
+	struct addresses addresses;
 
 	struct zone_map *map;
 	struct task *tasks[TASKS_MAX];
@@ -213,12 +211,12 @@ static void report_found(struct evidence *e)
 	for (size_t i = 0; i < e->num_rows; i++)
 		servers[i] = e->rows[i].id;
 	qsort(servers, e->num_rows, sizeof servers[0], by_name); /* the order of an NS set changes */
-	for (unsigned i = 0; i < e->num_addresses; i++) {
-		address_print(texts[i], &e->addresses[i]);
+	for (unsigned i = 0; i < e->addresses.num; i++) {
+		address_print(texts[i], &e->addresses.items[i]);
 		addresses[i] = texts[i];
 	}
 	struct why none = { 0 };
-	e->events.found(e->arg, EC_OK, servers, e->num_rows, addresses, e->num_addresses, &e->addresses_why, &none);
+	e->events.found(e->arg, EC_OK, servers, e->num_rows, addresses, e->addresses.num, &e->addresses.why, &none);
 }
 
 static void report_not_found(struct evidence *e, enum ec ec, const struct why *why)
@@ -227,79 +225,9 @@ static void report_not_found(struct evidence *e, enum ec ec, const struct why *w
 	e->events.found(e->arg, ec, NULL, 0, NULL, 0, &none, why);
 }
 
-static void take_addresses(struct evidence *e, const struct secure_answer *answer)
+static void on_addresses(void *arg)
 {
-	char host[DNS_NAME_TEXT_SIZE];
-	dns_name_print(host, &e->host);
-	if (answer->status == SECURE_FAILED || answer->status == SECURE_BOGUS) {
-		(void)why_set(&e->addresses_why, answer->ec, "%s %s: %s", host, dns_type_name(answer->type),
-		              answer->why.text[0] != '\0' ? answer->why.text : ec_text(answer->ec));
-		return;
-	}
-	enum ec ec = secure_addresses(answer, (uint16_t)e->cfg->tlsa_sync.probe.port, e->addresses, FACT_ADDRESSES,
-	                              &e->num_addresses);
-	if (ec != EC_OK)
-		(void)why_set(&e->addresses_why, ec, "%s has more than %d addresses", host, FACT_ADDRESSES);
-}
-
-static void on_address(struct evidence *e, unsigned which, const struct secure_answer *answer)
-{
-	e->address_calls[which] = NULL;
-	take_addresses(e, answer);
-	if (--e->address_pending > 0)
-		return;
-	char host[DNS_NAME_TEXT_SIZE];
-	dns_name_print(host, &e->host);
-	if (e->addresses_why.text[0] != '\0')
-		e->num_addresses = 0; /* a part of the addresses proves nothing */
-	else if (e->num_addresses == 0)
-		(void)why_set(&e->addresses_why, EC_NOT_FOUND, "%s has neither A nor AAAA records", host);
-	report_found(e);
-}
-
-static void on_a(void *arg, const struct secure_answer *answer)
-{
-	on_address(arg, 0, answer);
-}
-
-static void on_aaaa(void *arg, const struct secure_answer *answer)
-{
-	on_address(arg, 1, answer);
-}
-
-static void configured_addresses(struct evidence *e)
-{
-	const struct config_probe *p = &e->cfg->tlsa_sync.probe;
-	for (size_t i = 0; i < p->addresses.num; i++) {
-		if (e->num_addresses == FACT_ADDRESSES) {
-			(void)why_set(&e->addresses_why, EC_LIMIT, "probe.addresses: more than %d", FACT_ADDRESSES);
-			e->num_addresses = 0;
-			return;
-		}
-		enum ec ec = address_parse(slice_str(p->addresses.items[i]), (uint16_t)p->port,
-		                           &e->addresses[e->num_addresses], &e->addresses_why);
-		if (ec == EC_OK)
-			e->num_addresses++;
-	}
-}
-
-static void find_addresses(struct evidence *e)
-{
-	e->num_addresses = 0;
-	e->addresses_why = (struct why){ 0 };
-	if (e->cfg->tlsa_sync.probe.addresses.num > 0) {
-		configured_addresses(e);
-		report_found(e);
-		return;
-	}
-	struct why why = { 0 };
-	e->address_pending = 2;
-	struct secure_answer failed = { .status = SECURE_FAILED, .ec = EC_DNS_FAILED, .type = DNS_A };
-	if (secure_ask(e->root, &e->host, DNS_A, 0, on_a, e, &e->address_calls[0], &why) != EC_OK)
-		on_address(e, 0, &failed);
-	failed.type = DNS_AAAA;
-	if (secure_ask(e->root, &e->host, DNS_AAAA, 0, on_aaaa, e, &e->address_calls[1], &why) != EC_OK)
-		on_address(e, 1, &failed);
+	report_found(arg);
 }
 
 static void on_zone(void *arg, enum ec ec, const struct zone_map *map, const struct why *why)
@@ -316,7 +244,7 @@ static void on_zone(void *arg, enum ec ec, const struct zone_map *map, const str
 		return;
 	}
 	*e->map = *map;
-	find_addresses(e);
+	addresses_find(&e->addresses, e->root, e->cfg, &e->host, on_addresses, e);
 }
 
 enum ec evidence_find(struct evidence *e, struct evidence_events events, void *arg, struct why *why)
@@ -499,8 +427,7 @@ void evidence_free(struct evidence *e)
 		return;
 	e->freed = true;
 	zone_cancel(e->zone_call);
-	secure_cancel(e->address_calls[0]);
-	secure_cancel(e->address_calls[1]);
+	addresses_cancel(&e->addresses);
 	tasks_free(e->tasks, e->num_tasks);
 	e->num_tasks = 0;
 	secure_free(e->root);

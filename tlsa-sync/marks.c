@@ -85,7 +85,7 @@ void rollover_record(struct facts *f, const struct policy *p, const struct decis
 		forget_withdrawn(f, event);
 		break;
 	default:
-		assert(!"a mark to set");
+		assert(false && "a mark to set");
 	}
 }
 
@@ -171,6 +171,6 @@ enum ec rollover_request(struct facts *f, const struct policy *p, enum rollover_
 	case RQ_ROLLBACK:
 		return request_rollback(f, now, why);
 	}
-	assert(!"a request");
+	assert(false && "a request");
 	return EC_UNSUPPORTED;
 }

@@ -48,7 +48,7 @@ static enum ec reply_ended(struct probe_talk *t, const char *helo, struct writer
 	case PROBE_TLS:
 		break;
 	}
-	assert(!"a reply after STARTTLS");
+	assert(false && "a reply after STARTTLS");
 	return EC_SYNTAX;
 }
 

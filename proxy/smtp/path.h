@@ -12,8 +12,10 @@
 #include "base/ec.h"
 #include "base/slice.h"
 
-/* RFC 5321 4.5.3.1.1 to .3; a path's 256 count its brackets. */
-enum { SMTP_LOCAL_MAX = 64, SMTP_DOMAIN_MAX = 255, SMTP_PATH_MAX = 256 };
+/* RFC 5321 4.5.3.1.1 to .3; a path's 256 count its brackets. The 64 octets of a
+ * local part are what everybody must take at least: bulk senders' return paths
+ * (VERP, SRS) are longer, and refusing them would lose mail for good. */
+enum { SMTP_LOCAL_MAX = 128, SMTP_DOMAIN_MAX = 255, SMTP_PATH_MAX = 256 };
 /* Room for any printed path, with every character of the local part escaped. */
 enum { SMTP_PATH_TEXT_SIZE = 2 * SMTP_LOCAL_MAX + SMTP_DOMAIN_MAX + 8 };
 

@@ -467,7 +467,7 @@ bool drive_step(struct drive *d)
 		ask(d, &dec, ASK_RETIRE);
 		break;
 	default:
-		assert(!"an action");
+		assert(false && "an action");
 	}
 	if (d->w->broken[0] != '\0')
 		fail(d, "broken promise", d->w->broken);

@@ -44,6 +44,7 @@ static size_t piece(struct rig *r, size_t left)
 	return n < left ? n : left;
 }
 
+static void note(char *to, size_t cap, const char *format, ...) __attribute__((format(printf, 3, 4)));
 static void note(char *to, size_t cap, const char *format, ...)
 {
 	size_t len = strlen(to);

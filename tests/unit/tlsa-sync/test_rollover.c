@@ -404,6 +404,26 @@ static void server_that_left_is_not_forgotten(void **state)
 	free(x.f);
 }
 
+static void server_that_left_late_is_not_forgotten(void **state)
+{
+	(void)state;
+	struct fix x;
+	fix_make(&x);
+	assert_true(fix_until(&x, RO_PUBLISHING, RA_UPDATE, 100));
+	x.served[0] = x.served[1] = x.d.adds;
+	for (int n = 0; n < 3; n++)
+		fix_look(&x);
+	fix_pass(&x, 500);
+	x.served[2] = x.d.adds;
+	for (int n = 0; n < 3; n++)
+		fix_look(&x);
+	fix_pass(&x, 100);
+	x.num_servers = 2;
+	fix_find(&x);
+	assert_int_equal(age_left_s(&x, 0), 7100); /* it served the old set for 500 s longer than the others */
+	free(x.f);
+}
+
 static void list_must_be_newer_than_the_proof(void **state)
 {
 	(void)state;
@@ -863,6 +883,7 @@ int main(void)
 		cmocka_unit_test(pause_costs_one_ttl),
 		cmocka_unit_test(new_server_has_to_prove_itself),
 		cmocka_unit_test(server_that_left_is_not_forgotten),
+		cmocka_unit_test(server_that_left_late_is_not_forgotten),
 		cmocka_unit_test(list_must_be_newer_than_the_proof),
 		cmocka_unit_test(each_algorithm_ages),
 		cmocka_unit_test(clocks_only_lengthen),

@@ -392,11 +392,12 @@ class Life(Case):
 
     def test_drain_has_an_end(self):
         self.begin()
-        self.client().open_message()
+        client = self.client().open_message()
         begin = time.monotonic()
         self.worker.tell(do="drain")
         self.assertIn("drain-cut", self.worker.wait())
         self.assertGreater(time.monotonic() - begin, 1.9)
+        self.assertEqual(client.reply(), (0, ""))
         self.assertEqual(self.backend.messages, [])
 
     def test_supervisor_dies(self):
@@ -415,4 +416,4 @@ class Life(Case):
 
 
 if __name__ == "__main__":
-    unittest.main()
+    unittest.main(warnings="ignore")
