@@ -3,7 +3,6 @@
  * we do not understand. It is never shared by two sessions, so the backend sees
  * one client per connection. */
 #include <netinet/in.h>
-#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
@@ -53,7 +52,6 @@ void conn_backend_lost(struct conn *c, enum smtp_reason reason, const char *word
 	if (!idle)
 		log_lost(c, reason, words);
 	conn_backend_drop(c);
-	c->opening = false;
 	smtp_session_backend_lost(c->session, reason);
 }
 
@@ -65,7 +63,6 @@ static void link_event_of(void *arg)
 static void dial(struct conn *c)
 {
 	struct why why = { 0 };
-	c->opening = true;
 	enum ec ec = link_dial(&c->work->loop, &c->settings->backend, c->work->from_backend, link_event_of, c, &c->link, &why);
 	if (ec != EC_OK) {
 		c->link = NULL;
@@ -207,7 +204,6 @@ static void act(struct conn *c, const struct backend_event *ev)
 {
 	switch (ev->kind) {
 	case BACKEND_EV_READY:
-		c->opening = false;
 		work_count(c->work, COUNT_BACKEND_CONNECTS);
 		work_saw_backend(c->work, ev->caps);
 		smtp_session_backend_ready(c->session, ev->caps, false);

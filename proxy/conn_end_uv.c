@@ -5,8 +5,6 @@
  * client's bytes are thrown away until it hangs up, for a moment, because closing
  * with unread bytes makes the kernel send RST, which can overtake the last reply.
  * A client that said QUIT has nothing to send, so there we close at once. */
-#include <assert.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>

@@ -50,7 +50,6 @@ struct conn {
 
 	bool reading;
 	bool secure;    /* the handshake is complete */
-	bool opening;   /* OPEN_BACKEND is not answered yet */
 	bool link_eof_told; /* the backend engine knows that the link ended */
 	bool eof;       /* the client sends no more */
 	bool eof_told;  /* the session knows */

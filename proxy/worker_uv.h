@@ -16,8 +16,8 @@
  *   {"do":"identities","epoch":E,"seed":"hex, 32 bytes","default":…,"identities":[{"name":…,"generation":G,
  *     "keys":[{"algorithm":…,"key_pem":…,"chain_pem":…}]}]}   -> {"ack":E} | {"nack":E,"why":…}
  *   {"do":"listen"} {"do":"pause"}                            -> nothing; see the LISTENING gauge
- *   {"do":"sessions","id":K}                                  -> {"sessions":K,"list":[{"id":…,"client":…,"age_s":…,
- *                      "state":…,"tls":…,"cipher":…,"sni":…,"helo":…,"messages":…,"backend":true}…],"more":n}
+ *   {"do":"sessions","id":K}       -> {"sessions":K,"list":[{"id":…,"client":…,"age_s":…,"state":…,"tls":…,
+ *                                      "cipher":…,"sni":…,"helo":…,"messages":…,"backend":true}…],"more":n}
  *   {"do":"drain"}                                            -> nothing; exits 0 when done
  * To the supervisor besides: {"backend":{"up":true|false,"why":…,"offers":[…]}} whenever that changes. */
 int worker_run(int num_listeners);
