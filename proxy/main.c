@@ -7,8 +7,8 @@
 #include <unistd.h>
 
 #include "config/load_fs.h"
-#include "proxy/supervisor_uv.h"
-#include "proxy/worker_uv.h"
+#include "proxy/super/supervisor_uv.h"
+#include "proxy/worker/worker_uv.h"
 
 static const char default_config[] = "/etc/danegate/danegate.yaml";
 

@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "base/address.h"
-#include "proxy/outbox_uv.h"
+#include "proxy/worker/outbox_uv.h"
 
 struct link {
 	union {

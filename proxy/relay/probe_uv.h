@@ -7,7 +7,7 @@
 #ifndef PROXY_RELAY_PROBE_UV_H
 #define PROXY_RELAY_PROBE_UV_H
 
-#include "proxy/work_uv.h"
+#include "proxy/worker/work_uv.h"
 
 struct probe;
 

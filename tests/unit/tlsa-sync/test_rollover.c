@@ -635,6 +635,73 @@ static void rollback_is_instant(void **state)
 	free(x.f);
 }
 
+/* Somebody takes the old record out of the zone while HOLDING: then it is not in
+ * every cache any more, and going back has to wait like going forward. */
+static void rollback_waits_for_a_record_that_was_lost(void **state)
+{
+	(void)state;
+	struct fix x;
+	struct why why;
+	begin(&x);
+	assert_true(fix_until(&x, RO_HOLDING, RA_NONE, 60));
+	struct tlsa_set all = x.served[1];
+	for (unsigned i = 0; i < 2; i++) {
+		struct tlsa t = fix_record(i, 7, 0);
+		assert_true(tlsa_set_remove(&x.served[1], &t));
+	}
+	fix_look(&x);
+	assert_int_equal(rollover_request(x.f, &x.p, RQ_ROLLBACK, fix_now(&x), &why), EC_OK);
+	assert_int_equal(fix_decide(&x)->state, RO_SPREADING); /* first it is put back */
+	assert_int_equal(rollover_check_swap(x.f, &x.p, 0, 7, fix_now(&x), &why), EC_INVARIANT);
+	x.served[1] = all;
+	for (int n = 0; n < 3; n++)
+		fix_look(&x);
+	assert_int_equal(fix_decide(&x)->state, RO_AGEING);
+	assert_int_equal(rollover_check_swap(x.f, &x.p, 0, 7, fix_now(&x), &why), EC_INVARIANT);
+	fix_pass(&x, 7200);
+	fix_look(&x);
+	assert_int_equal(fix_decide(&x)->action, RA_SWAP);
+	assert_int_equal(rollover_check_swap(x.f, &x.p, 0, 7, fix_now(&x), &why), EC_OK);
+	free(x.f);
+}
+
+static void no_roll_begins_on_a_young_key(void **state)
+{
+	(void)state;
+	struct fix x;
+	struct why why;
+	fix_make(&x);
+	assert_true(fix_until(&x, RO_AGEING, RA_NONE, 100));
+	assert_int_equal(rollover_request(x.f, &x.p, RQ_ROTATE, fix_now(&x), &why), EC_OK);
+	assert_int_equal(fix_decide(&x)->state, RO_AGEING);
+	assert_int_not_equal(x.d.action, RA_RECORD);
+	assert_int_equal(rollover_check_swap(x.f, &x.p, 0, 8, fix_now(&x), &why), EC_INVARIANT);
+	free(x.f);
+}
+
+/* One instance has swapped; then the other's next record is lost and comes back. */
+static void second_swap_waits_for_its_own_record(void **state)
+{
+	(void)state;
+	struct fix x;
+	begin(&x);
+	assert_true(fix_until(&x, RO_SWAPPING, RA_SWAP, 20));
+	facts_asked(x.f, 0, ASK_SWAP, 8, fix_now(&x));
+	x.active[0] = 8, x.retired[0] = 7, x.standby[0] = 0;
+	facts_ask_done(x.f, 0, OUTCOME_OK, NULL);
+	fix_pass(&x, 1);
+	fix_look(&x);
+	struct tlsa t = fix_record(1, 8, 0);
+	assert_true(tlsa_set_remove(&x.served[0], &t));
+	fix_look(&x);
+	assert_int_equal(tlsa_set_add(&x.served[0], &t), EC_OK);
+	for (int n = 0; n < 3; n++)
+		fix_look(&x);
+	assert_int_equal(fix_decide(&x)->state, RO_AGEING);
+	assert_int_not_equal(x.d.action, RA_SWAP);
+	free(x.f);
+}
+
 static void rollback_too_late(void **state)
 {
 	(void)state;
@@ -894,6 +961,9 @@ int main(void)
 		cmocka_unit_test(swapping_probes_every_corner),
 		cmocka_unit_test(holding_keeps_the_old_record),
 		cmocka_unit_test(rollback_is_instant),
+		cmocka_unit_test(rollback_waits_for_a_record_that_was_lost),
+		cmocka_unit_test(no_roll_begins_on_a_young_key),
+		cmocka_unit_test(second_swap_waits_for_its_own_record),
 		cmocka_unit_test(rollback_too_late),
 		cmocka_unit_test(retiring_waits_for_every_server),
 		cmocka_unit_test(whole_roll_ends_steady),

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 
 #include "base/address.h"
-#include "proxy/clients.h"
+#include "proxy/worker/clients.h"
 
 static struct sockaddr_storage addr(const char *text)
 {

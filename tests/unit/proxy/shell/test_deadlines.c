@@ -2,7 +2,7 @@
 
 #include <stdlib.h>
 
-#include "proxy/deadlines.h"
+#include "proxy/worker/deadlines.h"
 
 static struct mono at(int64_t ms)
 {

@@ -1,4 +1,4 @@
-#include "proxy/backoff.h"
+#include "proxy/super/backoff.h"
 
 #include "tests/unit/unit.h"
 

@@ -1,7 +1,7 @@
 /* The choice at start, as a table. Generation N has one key, whose SPKI's SHA2-256
  * is the octet N repeated; a record "N" is 3 1 1 of that digest. What one key's
  * verdict is, is test_pin.c's matter. */
-#include "proxy/guard.h"
+#include "proxy/super/guard.h"
 
 #include "tests/unit/unit.h"
 

@@ -1,4 +1,4 @@
-#include "proxy/mishaps.h"
+#include "proxy/super/mishaps.h"
 
 #include <stdio.h>
 

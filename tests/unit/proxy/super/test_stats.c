@@ -1,4 +1,4 @@
-#include "proxy/stats.h"
+#include "proxy/super/stats.h"
 
 #include <ctype.h>
 #include <stdio.h>

@@ -245,8 +245,10 @@ static size_t add_rrsig(uint8_t *p, uint16_t covered, uint32_t until)
 static void test_denial_until(void **state)
 {
 	(void)state;
-	uint8_t packet[256] = { 0, 1, 0x84, 3, 0, 1, 0, 0, 0, 2, 0, 0, 1, 'x', 4, 't', 'e', 's', 't', 0, 0, 52, 0, 1 };
+	/* One question, one answer, two authority records. */
+	uint8_t packet[256] = { 0, 1, 0x84, 3, 0, 1, 0, 1, 0, 2, 0, 0, 1, 'x', 4, 't', 'e', 's', 't', 0, 0, 52, 0, 1 };
 	size_t len = 24;
+	len += add_rrsig(packet + len, DNS_CNAME, NOW + 9000); /* in the answer: not the denial's */
 	len += add_rrsig(packet + len, DNS_SOA, NOW + 400);
 	len += add_rrsig(packet + len, 47, NOW + 500);
 	assert_int_equal(evidence_denial_until(slice_of(packet, len), NOW), NOW + 500);
@@ -268,6 +270,11 @@ static void test_merge(void **state)
 	assert_int_equal(a.validity, VALIDITY_BOGUS);
 	assert_string_equal(a.words, "bad");
 	assert_int_equal(a.signature_expires.s, 9);
+	/* No proof is worse than a good one. */
+	struct answer secure = { .validity = VALIDITY_SECURE };
+	struct answer unknown = { .validity = VALIDITY_UNKNOWN };
+	evidence_merge(&secure, &unknown);
+	assert_int_equal(secure.validity, VALIDITY_UNKNOWN);
 	/* A good one does not heal a bad one. */
 	struct answer c = { .validity = VALIDITY_SECURE };
 	evidence_merge(&a, &c);

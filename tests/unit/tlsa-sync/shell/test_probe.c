@@ -211,6 +211,10 @@ struct rig {
 	int num_sessions;
 	int num_open;
 	int num_goodbyes;
+	int max_open;
+	bool saw_name, saw_other, saw_none;
+	struct probes *round;
+	int cancel_at; /* cancel from inside this result; 0: never */
 	char address[FACT_ADDRESS];
 	int num_results;
 	int num_seen;
@@ -260,6 +264,9 @@ static void session_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *b)
 		tls_step(&s->tls, slice_of(s->buffer, (size_t)n), &out);
 		say(s, bytes_slice(&out));
 		bytes_fini(&out);
+		s->rig->saw_name |= strcmp(s->tls.sni, "mx.test") == 0;
+		s->rig->saw_other |= strcmp(s->tls.sni, "other.invalid") == 0;
+		s->rig->saw_none |= strcmp(s->tls.sni, "-") == 0;
 		/* A polite client says good bye, and so do we. */
 		if ((SSL_get_shutdown(s->tls.ssl) & SSL_RECEIVED_SHUTDOWN) != 0) {
 			s->rig->num_goodbyes++;
@@ -277,7 +284,8 @@ static void on_connection(uv_stream_t *server, int status)
 	s->rig = rig;
 	s->tcp.data = s;
 	rig->num_sessions++;
-	rig->num_open++;
+	if (++rig->num_open > rig->max_open)
+		rig->max_open = rig->num_open;
 	tls_open(&s->tls, KEY_ECDSA_P256, TLS1_3_VERSION);
 	uv_tcp_init(&rig->loop, &s->tcp);
 	assert_int_equal(uv_accept(server, (uv_stream_t *)&s->tcp), 0);
@@ -335,6 +343,8 @@ static void on_result(void *arg, const char *address, enum key_algorithm algorit
 	} else {
 		(void)snprintf(rig->words, sizeof rig->words, "%s", words);
 	}
+	if (rig->num_results == rig->cancel_at)
+		probes_cancel(rig->round);
 }
 
 static void on_done(void *arg)
@@ -354,6 +364,7 @@ static struct probes *begin(struct rig *rig, unsigned algorithms, size_t num_add
 	struct probes *p = NULL;
 	assert_int_equal(probes_start(&rig->loop, &plan, events, rig, &p), EC_OK);
 	assert_false(rig->done);
+	rig->round = p;
 	return p;
 }
 
@@ -370,6 +381,7 @@ static const struct mood_case {
 	{ "more than at once", FRIENDLY, 1u << KEY_ECDSA_P256, 12, 36, 36, "" },
 	{ "no STARTTLS", NO_TLS, 1u << KEY_ECDSA_P256, 1, 3, 0, "not offered" },
 	{ "silent", SILENT, 1u << KEY_ECDSA_P256, 1, 3, 0, "no greeting in time" },
+	{ "many that are silent", SILENT, 1u << KEY_ECDSA_P256, 15, 45, 0, "no greeting in time" },
 	{ "hangs up", HANGS_UP, 1u << KEY_ECDSA_P256, 1, 3, 0, "closed before TLS" },
 	{ "nowhere to look", FRIENDLY, 1u << KEY_ECDSA_P256, 0, 0, 0, "" },
 };
@@ -390,6 +402,10 @@ static void test_rounds(void **state)
 			         rig.words);
 		if (c->results > 0)
 			assert_int_equal(rig.seen_sni, 7);
+		if (c->seen > 0)
+			assert_true(rig.saw_name && rig.saw_other && rig.saw_none);
+		/* Those of one batch may still be closing while the next opens. */
+		assert_true(rig.max_open <= 2 * PROBES_AT_ONCE);
 		rig_close(&rig);
 		assert_int_equal(rig.num_goodbyes, c->seen); /* the edge counts no broken session */
 	}
@@ -408,6 +424,23 @@ static void test_connection_refused(void **state)
 	assert_int_equal(rig.num_results, 3);
 	assert_non_null(strstr(rig.words, "can't connect"));
 	rig_close(&rig);
+}
+
+static void test_cancel_inside_a_result(void **state)
+{
+	(void)state;
+	struct rig rig;
+	rig_open(&rig, HANGS_UP);
+	rig.cancel_at = 2;
+	(void)begin(&rig, 1u << KEY_ECDSA_P256, 12, 5000);
+	while (rig.num_results < 2)
+		uv_run(&rig.loop, UV_RUN_ONCE);
+	uv_close((uv_handle_t *)&rig.listener, NULL);
+	uv_run(&rig.loop, UV_RUN_NOWAIT);
+	assert_int_equal(rig.num_results, 2);
+	assert_false(rig.done);
+	rig_close(&rig);
+	assert_int_equal(rig.num_results, 2);
 }
 
 static void test_cancel(void **state)
@@ -436,6 +469,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_algorithms), cmocka_unit_test(test_server_names),       cmocka_unit_test(test_garbage),
 		cmocka_unit_test(test_rounds),     cmocka_unit_test(test_connection_refused), cmocka_unit_test(test_cancel),
+		cmocka_unit_test(test_cancel_inside_a_result),
 	};
 	return cmocka_run_group_tests(tests, make_pairs, free_pairs);
 }

@@ -1,0 +1,471 @@
+/* Keys: `rest` is what every worker must hold; a worker that starts gets it too,
+ * so "all running workers acknowledged `epoch`" is the whole condition.
+ *   crew_present: rest -> previous, the new one -> rest, epoch + 1, send to all
+ *     all acknowledged, and commit succeeds -> done(EC_OK)
+ *     commit fails, one can't, or deadline  -> previous -> rest, epoch + 1, send to all
+ *         all acknowledged                  -> done(error)
+ *         one can't, or deadline            -> that worker is ended; done(error)
+ * Lines are taken in order, so a slow worker ends with the right keys, too. */
+#include "proxy/super/crew_uv.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/log_fs.h"
+#include "proxy/super/hand_uv.h"
+
+enum { ACK_MS = 10000, LIST_MS = 1000 };
+
+enum crew_phase { CREW_STEADY, CREW_FORWARD, CREW_BACK };
+
+struct crew {
+	uv_loop_t *loop;
+	struct listeners listeners;
+	struct crew_events events;
+	void *arg;
+	unsigned num;
+	struct hand *hands;
+	json_t *config; /* the message */
+	uint64_t epoch;
+	struct bytes rest;
+	struct bytes previous;
+	enum crew_phase phase;
+	uv_timer_t ack_timer;
+	crew_commit *commit;
+	crew_presented *presented;
+	void *presented_arg;
+	enum ec failed;
+	struct why failed_why;
+	bool listening;
+	uint64_t list_id;
+	json_t *list;
+	uint64_t list_more;
+	crew_listed *listed;
+	void *listed_arg;
+	uv_timer_t list_timer;
+	bool draining;
+	uv_timer_t drain_timer;
+	void (*drained)(void *arg);
+	void *drained_arg;
+	unsigned num_handles;
+};
+
+static void present_check(struct crew *c);
+static void list_check(struct crew *c, bool time_is_up);
+
+static void mishap(struct crew *c, const struct hand *h, const char *why)
+{
+	char where[32];
+	(void)snprintf(where, sizeof where, "worker %u", h->number);
+	c->events.on_mishap(c->arg, "worker", where, why);
+}
+
+/* --- what every worker must hold ------------------------------------------ */
+
+static void send_identities(struct crew *c, struct hand *h)
+{
+	if (!hand_is_up(h) || bytes_len(&c->rest) == 0)
+		return;
+	char head[64];
+	struct writer w = writer_of(head, sizeof head);
+	writer_format(&w, "{\"do\":\"identities\",\"epoch\":%llu,", (unsigned long long)c->epoch);
+	hand_send_start(h, writer_slice(&w));
+	hand_send(h, bytes_slice(&c->rest));
+}
+
+static void send_word(struct hand *h, const char *word)
+{
+	hand_send_json(h, json_pack("{s:s}", "do", word));
+}
+
+enum ec crew_configure(struct crew *c, const char *text, size_t len, const char *file_name)
+{
+	json_t *message = json_pack("{s:s,s:s%,s:s}", "do", "config", "text", text, len, "name", file_name);
+	if (message == NULL)
+		return EC_NO_MEMORY;
+	json_decref(c->config);
+	c->config = message;
+	for (unsigned i = 0; i < c->num; i++)
+		hand_send_json(&c->hands[i], json_incref(c->config));
+	return EC_OK;
+}
+
+void crew_listen(struct crew *c)
+{
+	c->listening = true;
+	for (unsigned i = 0; i < c->num; i++)
+		send_word(&c->hands[i], "listen");
+}
+
+bool crew_listening(const struct crew *c)
+{
+	return c->listening;
+}
+
+/* --- presenting keys ------------------------------------------------------- */
+
+static void present_end(struct crew *c)
+{
+	crew_presented *done = c->presented;
+	struct why why = c->failed_why;
+	c->phase = CREW_STEADY;
+	c->presented = NULL;
+	uv_timer_stop(&c->ack_timer);
+	bytes_fini(&c->previous);
+	if (done != NULL)
+		done(c->presented_arg, c->failed, &why);
+}
+
+static void present_on_timer(uv_timer_t *t);
+
+static void present_send(struct crew *c, enum crew_phase phase)
+{
+	c->phase = phase;
+	c->epoch++;
+	uv_timer_start(&c->ack_timer, present_on_timer, ACK_MS, 0);
+	for (unsigned i = 0; i < c->num; i++)
+		send_identities(c, &c->hands[i]);
+}
+
+/* present_back gives all workers what they had. Before the first keys there is
+ * nothing to go back to, and nobody listens yet: the failed ones are forgotten. */
+static void present_back(struct crew *c, enum ec ec, const char *why)
+{
+	c->failed = ec;
+	(void)why_set(&c->failed_why, ec, "%s", why);
+	bytes_fini(&c->rest);
+	c->rest = c->previous;
+	c->previous = (struct bytes){ 0 };
+	present_send(c, CREW_BACK);
+	if (bytes_len(&c->rest) == 0)
+		present_end(c);
+	else
+		present_check(c);
+}
+
+static bool all_acked(const struct crew *c)
+{
+	bool any = false;
+	for (unsigned i = 0; i < c->num; i++) {
+		if (!hand_is_up(&c->hands[i]))
+			continue;
+		if (c->hands[i].acked != c->epoch)
+			return false;
+		any = true;
+	}
+	return any;
+}
+
+static void present_check(struct crew *c)
+{
+	if (c->phase == CREW_STEADY || !all_acked(c))
+		return;
+	struct why why = { 0 };
+	enum ec ec = c->phase == CREW_FORWARD && c->commit != NULL ? c->commit(c->presented_arg, &why) : EC_OK;
+	if (ec == EC_OK)
+		present_end(c);
+	else
+		present_back(c, ec, why.text);
+}
+
+static void present_on_timer(uv_timer_t *t)
+{
+	struct crew *c = t->data;
+	struct why why;
+	unsigned silent = 0;
+	for (unsigned i = 0; i < c->num; i++)
+		if (hand_is_up(&c->hands[i]) && c->hands[i].acked != c->epoch)
+			silent++;
+	(void)why_set(&why, EC_TIMEOUT, silent > 0 ? "%u of %u workers did not take the new keys within %d s" :
+	              "none of the workers runs (%u of %u answered within %d s)", silent, c->num, ACK_MS / 1000);
+	if (c->phase == CREW_FORWARD) {
+		present_back(c, EC_TIMEOUT, why.text);
+		return;
+	}
+	for (unsigned i = 0; i < c->num; i++) {
+		struct hand *h = &c->hands[i];
+		if (hand_is_up(h) && h->acked != c->epoch) {
+			mishap(c, h, "ended: it did not go back to the keys in force");
+			hand_kill(h);
+		}
+	}
+	present_end(c);
+}
+
+void crew_present(struct crew *c, struct bytes *rest, crew_commit *commit, crew_presented *done, void *arg)
+{
+	c->commit = commit;
+	c->presented = done;
+	c->presented_arg = arg;
+	c->failed = EC_OK;
+	c->failed_why = (struct why){ 0 };
+	c->previous = c->rest;
+	c->rest = *rest;
+	*rest = (struct bytes){ 0 };
+	present_send(c, CREW_FORWARD);
+}
+
+uint64_t crew_epoch(const struct crew *c)
+{
+	return c->epoch;
+}
+
+static void on_nack(struct crew *c, struct hand *h, const char *why)
+{
+	mishap(c, h, why);
+	if (c->phase == CREW_FORWARD) {
+		char text[WHY_SIZE];
+		(void)snprintf(text, sizeof text, "worker %u could not take the keys: %s", h->number, why);
+		present_back(c, EC_TLS, text);
+		return;
+	}
+	/* It can't hold what all others hold: a new process may. */
+	hand_kill(h);
+}
+
+/* --- asking for sessions ---------------------------------------------------- */
+
+static void list_on_timer(uv_timer_t *t)
+{
+	list_check(t->data, true);
+}
+
+void crew_sessions(struct crew *c, crew_listed *done, void *arg)
+{
+	if (c->listed != NULL)
+		list_check(c, true); /* the one before ends with what there is */
+	c->list_id++;
+	c->list = json_array();
+	c->list_more = 0;
+	c->listed = done;
+	c->listed_arg = arg;
+	for (unsigned i = 0; i < c->num; i++) {
+		struct hand *h = &c->hands[i];
+		h->listed = !hand_is_up(h);
+		if (!h->listed)
+			hand_send_json(h, json_pack("{s:s,s:I}", "do", "sessions", "id", (json_int_t)c->list_id));
+	}
+	uv_timer_start(&c->list_timer, list_on_timer, LIST_MS, 0);
+	list_check(c, false);
+}
+
+static void list_check(struct crew *c, bool time_is_up)
+{
+	unsigned silent = 0;
+	for (unsigned i = 0; i < c->num; i++)
+		silent += !c->hands[i].listed;
+	if (c->listed == NULL || (silent > 0 && !time_is_up))
+		return;
+	crew_listed *done = c->listed;
+	json_t *list = c->list;
+	c->listed = NULL;
+	c->list = NULL;
+	uv_timer_stop(&c->list_timer);
+	done(c->listed_arg, list, c->list_more, silent);
+	json_decref(list);
+}
+
+static void on_sessions(struct crew *c, struct hand *h, json_t *message)
+{
+	if (c->listed == NULL || h->listed || json_integer_value(json_object_get(message, "sessions")) != (json_int_t)c->list_id)
+		return;
+	size_t i;
+	json_t *s;
+	json_array_foreach(json_object_get(message, "list"), i, s) {
+		if (json_is_object(s))
+			json_object_set_new(s, "worker", json_integer(h->number));
+		json_array_append(c->list, s);
+	}
+	c->list_more += (uint64_t)json_integer_value(json_object_get(message, "more"));
+	h->listed = true;
+	list_check(c, false);
+}
+
+/* --- events of one worker ----------------------------------------------------- */
+
+static void on_line(void *arg, struct hand *h, json_t *message)
+{
+	struct crew *c = arg;
+	json_t *ack = json_object_get(message, "ack");
+	json_t *nack = json_object_get(message, "nack");
+	if (ack != NULL) {
+		h->acked = (uint64_t)json_integer_value(ack);
+		present_check(c);
+	} else if (nack != NULL) {
+		const char *why = json_string_value(json_object_get(message, "why"));
+		if ((uint64_t)json_integer_value(nack) == c->epoch)
+			on_nack(c, h, why == NULL ? "no reason given" : why);
+	} else if (json_object_get(message, "sessions") != NULL) {
+		on_sessions(c, h, message);
+	} else {
+		c->events.on_message(c->arg, h->number, message);
+	}
+}
+
+static void on_up(void *arg, struct hand *h)
+{
+	struct crew *c = arg;
+	h->acked = 0;
+	h->listed = true;
+	hand_send_json(h, json_incref(c->config));
+	send_identities(c, h);
+	if (c->listening)
+		send_word(h, "listen");
+}
+
+static void crew_check_drained(struct crew *c)
+{
+	if (!c->draining || c->drained == NULL)
+		return;
+	for (unsigned i = 0; i < c->num; i++)
+		if (!hand_is_gone(&c->hands[i]))
+			return;
+	void (*done)(void *arg) = c->drained;
+	c->drained = NULL;
+	uv_timer_stop(&c->drain_timer);
+	done(c->drained_arg);
+}
+
+static void on_down(void *arg, struct hand *h)
+{
+	struct crew *c = arg;
+	h->acked = 0;
+	h->listed = true;
+	present_check(c);
+	list_check(c, false);
+	crew_check_drained(c);
+}
+
+static void on_mishap(void *arg, struct hand *h, const char *why)
+{
+	mishap(arg, h, why);
+}
+
+/* --- the whole crew ------------------------------------------------------------ */
+
+static const struct hand_events hand_events = { .on_up = on_up, .on_line = on_line, .on_down = on_down, .on_mishap = on_mishap };
+
+enum ec crew_new(uv_loop_t *loop, struct listeners *listeners, struct crew_events events, void *arg, struct crew **out,
+                 struct why *why)
+{
+	struct crew *c = calloc(1, sizeof *c);
+	struct hand *hands = calloc(listeners->num_sets, sizeof *hands);
+	if (c == NULL || hands == NULL) {
+		free(c);
+		free(hands);
+		listeners_close(listeners);
+		return why_set(why, EC_NO_MEMORY, "out of memory");
+	}
+	*c = (struct crew){ .loop = loop, .listeners = *listeners, .events = events, .arg = arg, .hands = hands };
+	*listeners = (struct listeners){ 0 };
+	uv_timer_init(loop, &c->ack_timer);
+	uv_timer_init(loop, &c->list_timer);
+	uv_timer_init(loop, &c->drain_timer);
+	c->ack_timer.data = c->list_timer.data = c->drain_timer.data = c;
+	enum ec ec = EC_OK;
+	unsigned per_set = c->listeners.num_addresses;
+	for (unsigned i = 0; ec == EC_OK && i < c->listeners.num_sets; i++) {
+		c->num = i + 1;
+		ec = hand_init(&c->hands[i], loop, i, &c->listeners.fds[(size_t)i * per_set], per_set, &hand_events, c, why);
+	}
+	if (ec != EC_OK)
+		crew_free(c);
+	else
+		*out = c;
+	return ec;
+}
+
+void crew_start(struct crew *c)
+{
+	for (unsigned i = 0; i < c->num; i++)
+		hand_start(&c->hands[i]);
+}
+
+unsigned crew_num(const struct crew *c)
+{
+	return c->num;
+}
+
+struct crew_member crew_at(const struct crew *c, unsigned i)
+{
+	const struct hand *h = &c->hands[i];
+	return (struct crew_member){
+		.pid = hand_pid(h),
+		.restarts = h->restarts,
+		.since = h->since,
+		.acknowledged = bytes_len(&c->rest) == 0 || h->acked == c->epoch,
+		.begun = h->acked != 0,
+		.page = h->page,
+		.why = h->why.text,
+	};
+}
+
+static void kill_all(struct crew *c)
+{
+	for (unsigned i = 0; i < c->num; i++)
+		hand_kill(&c->hands[i]);
+}
+
+static void drain_on_timer(uv_timer_t *t)
+{
+	log_why(LOG_WARNING, "drain", NULL, "drain_timeout has passed: the sessions left are cut off; their senders try again");
+	kill_all(t->data);
+}
+
+void crew_drain(struct crew *c, int64_t timeout_ms, void (*done)(void *arg), void *arg)
+{
+	if (c->draining) {
+		kill_all(c);
+		return;
+	}
+	c->draining = true;
+	c->drained = done;
+	c->drained_arg = arg;
+	/* Our copies first: else the kernel would go on queueing for a socket that
+	 * nobody accepts from. */
+	listeners_close(&c->listeners);
+	for (unsigned i = 0; i < c->num; i++) {
+		hand_retire(&c->hands[i]);
+		send_word(&c->hands[i], "drain");
+	}
+	if (c->phase != CREW_STEADY) {
+		c->failed = EC_CANCELLED;
+		(void)why_set(&c->failed_why, EC_CANCELLED, "danegate is stopping");
+		present_end(c);
+	}
+	uv_timer_start(&c->drain_timer, drain_on_timer, (uint64_t)timeout_ms, 0);
+	crew_check_drained(c);
+}
+
+static void crew_release(void *arg)
+{
+	struct crew *c = arg;
+	if (--c->num_handles > 0)
+		return;
+	bytes_fini(&c->rest);
+	bytes_fini(&c->previous);
+	json_decref(c->config);
+	json_decref(c->list);
+	free(c->hands);
+	free(c);
+}
+
+static void crew_on_closed(uv_handle_t *h)
+{
+	crew_release(h->data);
+}
+
+void crew_free(struct crew *c)
+{
+	if (c == NULL)
+		return;
+	listeners_close(&c->listeners);
+	c->num_handles = 3 + c->num;
+	uv_timer_t *timers[] = { &c->ack_timer, &c->list_timer, &c->drain_timer };
+	for (size_t i = 0; i < 3; i++)
+		uv_close((uv_handle_t *)timers[i], crew_on_closed);
+	for (unsigned i = 0; i < c->num; i++)
+		hand_fini(&c->hands[i], crew_release, c);
+}

@@ -1,0 +1,325 @@
+/* reload_run: read and check -> diff -> identities (old ones reused, new ones made)
+ *   -> looks -> present -> commit -> done
+ * Until commit the running daemon knows nothing of it; `finish` with an error
+ * frees what was made. Only two things must be looked up before commit: a new
+ * default identity, which every client would meet, and newer keys from files. Other
+ * new identities wait for the pin guard as they do at start, in watch_uv, and so
+ * does everything while nothing is served yet: a reload can mend what keeps
+ * the start waiting. */
+#include "proxy/super/reload_uv.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log_fs.h"
+#include "config/load_fs.h"
+#include "proxy/super/present_uv.h"
+#include "proxy/super/supervisor_uv.h"
+
+struct look {
+	struct reload *reload;
+	struct identity *id;
+	bool import; /* a newer key from files, which only goes out if nobody pins us */
+	struct guard_verdict verdict;
+	enum ec ec;
+};
+
+struct reload {
+	struct supervisor *s;
+	struct config *cfg;
+	struct guard *guard; /* NULL: the one there is stays */
+	size_t num;
+	struct identity **ids;
+	bool *fresh;
+	struct look *looks;
+	size_t num_looks;
+	size_t num_answers;
+	json_t *details;
+	char restart[WHY_SIZE]; /* names of settings that need one */
+	bool dns_changed;
+	reload_done *done;
+	void *arg;
+};
+
+static bool keeps(const struct reload *r, const struct identity *id)
+{
+	for (size_t i = 0; i < r->num; i++)
+		if (r->ids[i] == id)
+			return true;
+	return false;
+}
+
+static void rebind(struct supervisor *s, struct config *cfg)
+{
+	for (size_t i = 0; i < s->keeper.num; i++)
+		s->keeper.items[i]->settings = &cfg->identities[i];
+}
+
+/* commit puts the new configuration in force; nothing in it can fail but memory
+ * for the workers' copy, which then comes with their next start. */
+static void commit(struct reload *r)
+{
+	struct supervisor *s = r->s;
+	for (size_t i = 0; i < s->keeper.num; i++) {
+		struct identity *id = s->keeper.items[i];
+		if (r->guard != NULL || !keeps(r, id))
+			watch_forget(s, id);
+		if (!keeps(r, id))
+			identity_free(id);
+	}
+	free(s->keeper.items);
+	s->keeper.items = r->ids;
+	s->keeper.num = r->num;
+	r->ids = NULL;
+	rebind(s, r->cfg);
+	if (r->guard != NULL) {
+		guard_free(s->guard);
+		s->guard = r->guard;
+		r->guard = NULL;
+	}
+	config_free(s->cfg);
+	s->cfg = r->cfg;
+	r->cfg = NULL;
+	s->reloaded = supervisor_now();
+	log_setup((enum log_format)s->cfg->log.format, (enum log_level)s->cfg->log.level, "danegate");
+	if (crew_configure(s->crew, s->cfg->text, s->cfg->text_len, s->cfg->file_name) != EC_OK)
+		supervisor_mishap(s, "reload", NULL, "out of memory: the workers go on with their old settings; reload again");
+}
+
+static void release(struct reload *r)
+{
+	for (size_t i = 0; r->ids != NULL && i < r->num; i++)
+		if (r->fresh[i])
+			identity_free(r->ids[i]);
+	guard_free(r->guard);
+	free(r->ids);
+	free(r->fresh);
+	free(r->looks);
+	config_free(r->cfg);
+	json_decref(r->details);
+	free(r);
+}
+
+static void finish(struct reload *r, enum ec ec, struct why *why)
+{
+	struct supervisor *s = r->s;
+	if (ec == EC_OK) {
+		commit(r);
+		(void)why_set(why, EC_OK, "%zu settings changed", json_array_size(r->details));
+		log_why(LOG_NOTICE, "reload", s->config_path, why->text);
+	} else {
+		for (size_t i = 0; i < s->keeper.num; i++)
+			if (s->keeper.items[i]->presented != 0)
+				s->keeper.items[i]->candidate = 0;
+		supervisor_mishap(s, "reload", s->config_path, why->text);
+	}
+	r->done(r->arg, ec, why, r->details);
+	release(r);
+	change_end(s);
+}
+
+static void on_presented(void *arg, enum ec ec, const struct why *why)
+{
+	struct reload *r = arg;
+	struct why own = *why;
+	finish(r, ec, &own);
+}
+
+/* must_present: does what the workers hold differ from what they should? */
+static bool must_present(const struct reload *r)
+{
+	const struct keeper *k = &r->s->keeper;
+	bool must = r->ids[0] != k->items[0];
+	for (size_t i = 0; i < k->num; i++)
+		must = must || (k->items[i]->presented != 0 && !keeps(r, k->items[i]));
+	for (size_t i = 0; i < r->num; i++)
+		must = must || r->ids[i]->candidate != 0;
+	return must;
+}
+
+static void present(struct reload *r)
+{
+	struct why why = { 0 };
+	if (!crew_listening(r->s->crew) || !must_present(r)) {
+		finish(r, EC_OK, &why);
+		return;
+	}
+	struct present_set set = { 0 };
+	enum ec ec = present_of(r->ids, r->num, &set);
+	if (ec == EC_OK)
+		ec = present_run(r->s, &set, true, on_presented, r, &why);
+	else
+		(void)why_set(&why, ec, "out of memory");
+	if (ec != EC_OK)
+		finish(r, ec, &why);
+}
+
+static void judge(struct look *l, const struct guard_facts *facts)
+{
+	struct identity *id = l->id;
+	if (l->import) {
+		const struct generation *g = identity_find(id, identity_newest_import(id));
+		bool unpinned = facts->dns == PIN_DNS_ABSENT || facts->dns == PIN_DNS_INSECURE;
+		if (g != NULL && unpinned && guard_judge(facts, g, false, &l->verdict) == EC_OK)
+			id->candidate = g->number;
+		return;
+	}
+	l->ec = guard_choose(facts, id->generations, id->num_generations, id->active, &l->verdict);
+	id->verdict = l->verdict;
+	id->verdict.at = supervisor_now();
+	id->candidate = l->ec == EC_OK ? l->verdict.number : 0;
+}
+
+static void on_facts(void *arg, const struct guard_facts *facts)
+{
+	struct look *l = arg;
+	struct reload *r = l->reload;
+	judge(l, facts);
+	if (++r->num_answers < r->num_looks)
+		return;
+	if (r->s->draining) {
+		struct why why = { 0 };
+		finish(r, why_set(&why, EC_CANCELLED, "danegate is stopping"), &why);
+		return;
+	}
+	for (size_t i = 0; i < r->num_looks; i++) {
+		struct why why = { 0 };
+		if (r->looks[i].ec == EC_OK)
+			continue;
+		enum ec ec = why_set(&why, r->looks[i].ec, "identities: %s can't become the default: the pin guard: %s; the running "
+		                     "configuration stays", r->looks[i].id->name, r->looks[i].verdict.why.text);
+		finish(r, ec, &why);
+		return;
+	}
+	present(r);
+}
+
+/* look_all asks the guard, with the new settings. */
+static enum ec look_all(struct reload *r, struct why *why)
+{
+	struct supervisor *s = r->s;
+	r->looks = calloc(r->num, sizeof *r->looks);
+	if (r->looks == NULL)
+		return why_set(why, EC_NO_MEMORY, "out of memory");
+	for (size_t i = 0; i < r->num; i++) {
+		bool import = !r->fresh[i] && identity_newest_import(r->ids[i]) != 0;
+		if (crew_listening(s->crew) && (import || (i == 0 && r->ids[0]->presented == 0)))
+			r->looks[r->num_looks++] = (struct look){ .reload = r, .id = r->ids[i], .import = import };
+	}
+	size_t asked = 0;
+	for (size_t i = 0; i < r->num_looks; i++) {
+		struct guard_call *call = NULL;
+		enum ec ec = guard_ask(r->guard != NULL ? r->guard : s->guard, r->looks[i].id->name, on_facts, &r->looks[i], &call);
+		if (ec == EC_OK) {
+			asked++;
+		} else {
+			r->looks[i].ec = why_set(&r->looks[i].verdict.why, ec, "out of memory");
+			r->num_answers++;
+		}
+	}
+	if (asked == 0 && r->num_looks > 0)
+		return why_set(why, EC_NO_MEMORY, "out of memory");
+	if (r->num_looks == 0)
+		present(r);
+	return EC_OK;
+}
+
+static enum ec gather_identities(struct reload *r, struct why *why)
+{
+	struct supervisor *s = r->s;
+	r->num = r->cfg->num_identities;
+	r->ids = calloc(r->num, sizeof *r->ids);
+	r->fresh = calloc(r->num, sizeof *r->fresh);
+	if (r->ids == NULL || r->fresh == NULL)
+		return why_set(why, EC_NO_MEMORY, "out of memory");
+	for (size_t i = 0; i < r->num; i++) {
+		struct identity *old = keeper_find(&s->keeper, r->cfg->identities[i].name);
+		if (old != NULL) {
+			r->ids[i] = old;
+			continue;
+		}
+		enum ec ec = identity_new(&s->keeper, &r->cfg->identities[i], supervisor_now(), &r->ids[i], why);
+		if (ec != EC_OK) {
+			r->num = i;
+			return ec;
+		}
+		r->fresh[i] = true;
+	}
+	return EC_OK;
+}
+
+static void on_change(void *arg, const char *key, bool reloadable)
+{
+	struct reload *r = arg;
+	json_array_append_new(r->details, json_string(key));
+	if (strncmp(key, "dns.", 4) == 0)
+		r->dns_changed = true;
+	size_t len = strlen(r->restart);
+	if (!reloadable)
+		(void)snprintf(r->restart + len, sizeof r->restart - len, "%s%s", len > 0 ? ", " : "", key);
+}
+
+static enum ec read_config(struct reload *r, struct why *why)
+{
+	struct supervisor *s = r->s;
+	struct config_errors *errs = calloc(1, sizeof *errs);
+	if (errs == NULL)
+		return why_set(why, EC_NO_MEMORY, "out of memory");
+	enum ec ec = config_load(s->config_path, CONFIG_FOR_DANEGATE, &r->cfg, errs);
+	for (size_t i = 0; i < errs->num; i++)
+		json_array_append_new(r->details, json_string(errs->items[i]));
+	if (ec != EC_OK) {
+		(void)why_set(why, ec, "%s%s; the running configuration stays", errs->num > 0 ? errs->items[0] : ec_text(ec),
+		              errs->num > 1 ? " (and more)" : "");
+		free(errs);
+		return ec;
+	}
+	free(errs);
+	if (config_diff(s->cfg, r->cfg, on_change, r) > 0)
+		return why_set(why, EC_UNSUPPORTED, "%s: a change of this needs a restart; the running configuration stays", r->restart);
+	if (r->dns_changed)
+		return guard_new(&s->loop, &r->cfg->dns, &r->guard, why);
+	return EC_OK;
+}
+
+/* take_imports looks into the files of issuer `files` now: a reload is the moment
+ * at which whoever renewed them says that they are ready. */
+static void take_imports(struct reload *r)
+{
+	for (size_t i = 0; i < r->num; i++) {
+		bool changed = false, presented = false;
+		struct why why = { 0 };
+		if (r->fresh[i] || r->ids[i]->settings->issuer != CONFIG_FILES)
+			continue;
+		if (identity_upkeep(&r->s->keeper, r->ids[i], supervisor_now(), &changed, &presented, &why) != EC_OK)
+			supervisor_mishap(r->s, "upkeep", r->ids[i]->name, why.text);
+		r->s->watch.represent = r->s->watch.represent || presented;
+	}
+}
+
+void reload_run(struct supervisor *s, reload_done *done, void *arg)
+{
+	struct why why = { 0 };
+	enum ec ec = change_begin(s, &why, "reload");
+	if (ec != EC_OK) {
+		done(arg, ec, &why, NULL);
+		return;
+	}
+	struct reload *r = calloc(1, sizeof *r);
+	if (r == NULL) {
+		done(arg, why_set(&why, EC_NO_MEMORY, "out of memory"), &why, NULL);
+		change_end(s);
+		return;
+	}
+	*r = (struct reload){ .s = s, .details = json_array(), .done = done, .arg = arg };
+	ec = read_config(r, &why);
+	if (ec == EC_OK)
+		ec = gather_identities(r, &why);
+	if (ec == EC_OK) {
+		take_imports(r);
+		ec = look_all(r, &why);
+	}
+	if (ec != EC_OK)
+		finish(r, ec, &why);
+}

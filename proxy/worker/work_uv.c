@@ -1,0 +1,136 @@
+#include "proxy/worker/work_uv.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "proxy/worker/conn_uv.h"
+
+enum ec settings_new(struct config *config, struct settings **out, struct why *why)
+{
+	struct settings *s = calloc(1, sizeof *s);
+	if (s == NULL) {
+		config_free(config);
+		return why_set(why, EC_NO_MEMORY, "out of memory");
+	}
+	*s = (struct settings){ .config = config, .owned = config, .refs = 1 };
+	const struct config_smtp *smtp = &config->smtp;
+	s->limits = (struct smtp_limits){
+		.hostname = config->proxy.hostname,
+		.max_message_size = smtp->max_message_size,
+		.max_recipients = (uint32_t)smtp->max_recipients,
+		.max_commands = (uint32_t)smtp->max_commands,
+		.max_errors = (uint32_t)smtp->max_errors,
+		.max_transactions = (uint32_t)smtp->max_transactions,
+		.bare_newline = smtp->bare_newline == CONFIG_BARE_NORMALIZE ? SMTP_BARE_NORMALIZE : SMTP_BARE_REJECT,
+	};
+	s->clients = (struct clients_limits){ config->limits.sessions, config->limits.sessions_per_address,
+		                              config->limits.sessions_per_prefix };
+	enum ec ec = dial_target_parse(config->backend.address, &s->backend, why);
+	if (ec != EC_OK) {
+		settings_unref(s);
+		return ec;
+	}
+	*out = s;
+	return EC_OK;
+}
+
+struct settings *settings_ref(struct settings *s)
+{
+	s->refs++;
+	return s;
+}
+
+void settings_unref(struct settings *s)
+{
+	if (s == NULL || --s->refs > 0)
+		return;
+	config_free(s->owned);
+	free(s);
+}
+
+/* The tick runs only while something is watched: an idle worker sleeps. */
+static void on_tick(uv_timer_t *t)
+{
+	struct work *w = t->data;
+	struct deadline *d;
+	while ((d = deadlines_next(&w->deadlines, work_now(w))) != NULL)
+		conn_on_deadline(d);
+	if (w->deadlines.num == 0)
+		uv_timer_stop(t);
+}
+
+enum ec work_init(struct work *w, struct counters *counters, struct why *why)
+{
+	memset(w, 0, sizeof *w);
+	w->counters = counters;
+	int r = uv_loop_init(&w->loop);
+	if (r < 0)
+		return why_set(why, EC_IO, "%s", uv_strerror(r));
+	w->clients = clients_new();
+	if (w->clients == NULL)
+		return why_set(why, EC_NO_MEMORY, "out of memory");
+	r = uv_random(NULL, NULL, &w->next_id, sizeof w->next_id, 0, NULL);
+	if (r < 0)
+		return why_set(why, EC_IO, "no random bytes: %s", uv_strerror(r));
+	uv_timer_init(&w->loop, &w->tick);
+	w->tick.data = w;
+	deadlines_init(&w->deadlines, work_now(w));
+	return EC_OK;
+}
+
+struct mono work_now(const struct work *w)
+{
+	/* Never zero, which means "unset" to a deadline. */
+	return (struct mono){ (int64_t)uv_now(&w->loop) + 1 };
+}
+
+void work_count(struct work *w, enum counter which)
+{
+	counters_add(w->counters, which, 1);
+}
+
+void work_count_by(struct work *w, enum counter which, int64_t by)
+{
+	counters_add(w->counters, which, by);
+}
+
+/* splitmix64: a permutation of 64 bits, so ids differ as long as the numbers do. */
+void work_new_id(struct work *w, char out[WORK_ID_SIZE])
+{
+	uint64_t z = w->next_id += UINT64_C(0x9e3779b97f4a7c15);
+	z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+	z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
+	z ^= z >> 31;
+	(void)snprintf(out, WORK_ID_SIZE, "%016llx", (unsigned long long)z);
+}
+
+void work_saw_backend(struct work *w, const struct smtp_caps *caps)
+{
+	w->caps = *caps;
+	w->caps_ms = work_now(w).ms;
+	if (w->on_backend != NULL)
+		w->on_backend(w, true, "");
+}
+
+void work_missed_backend(struct work *w, const char *why)
+{
+	if (w->on_backend != NULL)
+		w->on_backend(w, false, why);
+}
+
+void work_watch(struct work *w, struct deadline *d, struct mono at)
+{
+	if (w->deadlines.num == 0) {
+		/* The wheel stood still: start it from here. */
+		deadlines_skip(&w->deadlines, work_now(w));
+		uv_timer_start(&w->tick, on_tick, DEADLINES_TICK_MS, DEADLINES_TICK_MS);
+	}
+	deadline_set(&w->deadlines, d, at);
+}
+
+void work_unwatch(struct work *w, struct deadline *d)
+{
+	deadline_clear(&w->deadlines, d);
+}

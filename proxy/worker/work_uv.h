@@ -1,0 +1,94 @@
+/* Owns:  what all sessions of a worker share: loop, settings, keys, counters,
+ *        deadlines, buffers that hold nothing between two wake-ups.
+ * Never: knows what a session does.
+ * Spec:  –
+ * Start at: struct work. */
+#ifndef PROXY_WORK_UV_H
+#define PROXY_WORK_UV_H
+
+#include <uv.h>
+
+#include "base/ec.h"
+#include "base/instant.h"
+#include "base/slice.h"
+#include "certs/snapshot_ssl.h"
+#include "config/config.h"
+#include "proxy/worker/clients.h"
+#include "proxy/counters.h"
+#include "proxy/worker/deadlines.h"
+#include "proxy/relay/dial_uv.h"
+#include "proxy/smtp/session.h"
+
+/* struct settings is one configuration; sessions share the one they began with. */
+struct settings {
+	const struct config *config;
+	struct smtp_limits limits;
+	struct dial_target backend;
+	struct clients_limits clients;
+	unsigned refs;
+	struct config *owned;
+};
+
+/* settings_new takes `config`. Returns EC_NO_MEMORY, or what dial_target_parse
+ * says. settings_unref accepts NULL. */
+enum ec settings_new(struct config *config, struct settings **out, struct why *why) MUST_CHECK;
+struct settings *settings_ref(struct settings *s);
+void settings_unref(struct settings *s);
+
+/* One read takes at most this much; the plain buffer has room for one read behind
+ * what an earlier one left over. */
+enum { WORK_READ = 64 << 10, WORK_PLAIN = 2 * WORK_READ + SMTP_SESSION_INPUT };
+/* From this much unread input on, a session that can't use it stops reading.
+ * Below, reading goes on, so that the client's end is noticed. */
+enum { WORK_HELD_MAX = 16 << 10 };
+
+struct conn;
+
+struct work {
+	uv_loop_t loop;
+	struct counters *counters;
+	struct settings *settings; /* of new sessions */
+	struct snapshot *snapshot; /* of new handshakes; NULL until identities arrive */
+	struct clients *clients;
+	struct deadlines deadlines;
+	uv_timer_t tick;
+	struct conn *conns; /* newest first */
+	size_t num_conns;
+	/* What the backend was last seen to offer. */
+	struct smtp_caps caps;
+	int64_t caps_ms; /* when; 0 = not known: EHLO then offers only what we do ourselves */
+	/* Scratch: used within one wake-up. */
+	uint8_t cipher[WORK_READ];
+	uint8_t plain[WORK_PLAIN];
+	uint8_t from_backend[LINK_SCRATCH];
+	struct bytes replies;
+	uint64_t next_id;
+	bool draining;
+	/* Something for the worker: a session ended, or the backend's state is news. */
+	void (*on_session_end)(struct work *w);
+	void (*on_backend)(struct work *w, bool up, const char *why);
+};
+
+/* work_init prepares all but settings, snapshot and callbacks. Returns
+ * EC_NO_MEMORY, EC_IO. */
+enum ec work_init(struct work *w, struct counters *counters, struct why *why) MUST_CHECK;
+
+struct mono work_now(const struct work *w);
+void work_count(struct work *w, enum counter which);
+void work_count_by(struct work *w, enum counter which, int64_t by);
+
+/* work_new_id writes 16 hex digits, different for each session of the worker and
+ * not to be guessed from another worker's. */
+enum { WORK_ID_SIZE = 17 };
+void work_new_id(struct work *w, char out[WORK_ID_SIZE]);
+
+/* work_saw_backend notes what the backend offers, seen just now. */
+void work_saw_backend(struct work *w, const struct smtp_caps *caps);
+/* work_missed_backend notes that it could not be reached. */
+void work_missed_backend(struct work *w, const char *why);
+
+/* work_watch makes `d` fire at `at`; work_unwatch undoes it. */
+void work_watch(struct work *w, struct deadline *d, struct mono at);
+void work_unwatch(struct work *w, struct deadline *d);
+
+#endif
