@@ -9,7 +9,7 @@
 #include "drive.h"
 
 struct tally {
-	unsigned worlds, asked, done, back, aborted, first, crashes, updates, lost, backs, edits, steps;
+	unsigned worlds, asked, done, back, aborted, first, crashes, updates, lost, backs, edits, excused, steps;
 	double simulated_days;
 };
 
@@ -182,6 +182,7 @@ static bool run_world(uint64_t seed, bool guard, bool journal, bool trace, struc
 	t->lost += d.num_lost;
 	t->backs += d.num_backs;
 	t->edits += d.num_edits;
+	t->excused += w.num_excused;
 	t->steps += d.num_steps;
 	t->simulated_days += (double)w.t / 86400000.0;
 	drive_fini(&d);
@@ -210,8 +211,8 @@ int main(int argc, char **argv)
 	while (ok && (one ? t.worlds < 1 : t.done + t.back + t.aborted < rolls))
 		ok = run_world(seed++, guard, journal, trace, &t);
 	(void)printf("%u worlds, %u rolls (%u done, %u rolled back, %u aborted), %u crashes, %u updates (%u of unknown outcome), "
-	             "%u servers turned back, %u edits by hand, %u decisions, %.0f days: %s\n",
-	             t.worlds, t.done + t.back + t.aborted, t.done, t.back, t.aborted, t.crashes, t.updates, t.lost, t.backs, t.edits,
+	             "%u servers turned back, %u edits by hand (%u excused), %u decisions, %.0f days: %s\n",
+	             t.worlds, t.done + t.back + t.aborted, t.done, t.back, t.aborted, t.crashes, t.updates, t.lost, t.backs, t.edits, t.excused,
 	             t.steps, t.simulated_days, ok ? "0 violations" : "FAILED");
 	return ok ? 0 : 1;
 }

@@ -20,6 +20,7 @@ struct version {
 	int64_t signed_until; /* true time, seconds */
 	bool by_hand;         /* somebody else's edit… */
 	bool seen;            /* …that the controller was ever told of: else nobody can know its TTL */
+	bool excused;         /* it broke the promise by hand, before anybody could see it */
 };
 
 /* One server served one version from `from` to `to` (INT64_MAX: still does). A cache may have
@@ -86,12 +87,14 @@ struct world {
 	struct winstance instances[W_INSTANCES];
 	struct late late[W_LATE];
 	struct tlsa foreign; /* somebody's record that fits only the first key; len 0: none */
+	unsigned num_excused;
 	char broken[512];    /* the first broken promise */
 };
 
 /* world_check asks, now: does each set that any cache may hold match what each
  * instance presents, for each kind of record in it and each algorithm? The first
- * failure is kept in w->broken. Held: what a server serves or served until less
+ * failure is kept in w->broken. A set that somebody edited by hand, and that no server
+ * has yet told the controller of, is excused and counted. Held: what a server serves or served until less
  * than two TTLs ago (a resolver, and a sender that keeps it for as long again). */
 void world_check(struct world *w);
 

@@ -279,15 +279,20 @@ class ClientTrouble(Case):
 
     def test_many_commands_at_once(self):
         self.begin(smtp="max_commands: 1000000")
-        for secure in (False, True):
-            client = self.client(timeout=60)
-            if secure:
-                client.secure()
-            sender = threading.Thread(target=lambda: client.raw(b"NOOP\r\n" * 20000))
-            sender.start()
-            for _ in range(20000):
+        client = self.client(timeout=60)
+        sender = threading.Thread(target=lambda: client.raw(b"NOOP\r\n" * 20000))
+        sender.start()
+        for _ in range(20000):
+            client.expect(250)
+        sender.join()
+        # Python's TLS sockets can't be written and read by two threads at a time,
+        # so here a burst is as large as the kernel's buffers hold the answers of.
+        client = self.client(timeout=60)
+        client.secure()
+        for _ in range(5):
+            client.raw(b"NOOP\r\n" * 4000)
+            for _ in range(4000):
                 client.expect(250)
-            sender.join()
 
     def test_too_many(self):
         self.begin(limits="sessions_per_address: 3")
