@@ -82,7 +82,7 @@ static enum ec mismatch(const struct tlsa_set *set, const struct tlsa *kind, con
 		char hex[17];
 		hex_encode(hex, slice_of(set->items[i].data, set->items[i].len < 8 ? set->items[i].len : 8));
 		if (shown++ < 2)
-			writer_format(&w, "%s%s…", shown == 1 ? "" : ", ", hex);
+			writer_format(&w, "%s%s...", shown == 1 ? "" : ", ", hex);
 	}
 	if (kind->matching == TLSA_FULL)
 		return why_set(why, EC_PIN_MISMATCH,

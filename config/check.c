@@ -51,7 +51,7 @@ static void check_identity(const struct config *cfg, const struct config_identit
 		                  id->name, config_issuer_name(id->issuer));
 	if (id->issuer == CONFIG_FILES && id->num_files != algorithms)
 		config_errors_add(errs, EC_MISSING, cfg->file_name, id->mark, "identities.files",
-		                  "%s has %zu algorithms and %zu pairs of files; list one {chain: …, key: …} for each "
+		                  "%s has %zu algorithms and %zu pairs of files; list one {chain: ..., key: ...} for each "
 		                  "algorithm",
 		                  id->name, algorithms, id->num_files);
 }

@@ -17,7 +17,7 @@ void words_record(char out[WORDS_RECORD], const struct tlsa *t)
 {
 	char hex[9];
 	hex_encode(hex, slice_of(t->data, 4));
-	(void)snprintf(out, WORDS_RECORD, "%u %u %u %s…", t->usage, t->selector, t->matching, hex);
+	(void)snprintf(out, WORDS_RECORD, "%u %u %u %s...", t->usage, t->selector, t->matching, hex);
 }
 
 void words_until(char out[WORDS_COUNTDOWN], struct stamp now, int64_t left_ms)

@@ -39,7 +39,7 @@ def test_right_pin_delivers_verified(world, right_record):
     world.dns.write_tlsa(zones.MX_HAND, [right_record])
     message = submit(world.sender, TO_MX2)
     wait_until(lambda: world.sender.sent(message), 20, "the message to be sent")
-    assert world.mx2.delivered()[message] == 1
+    wait_until(lambda: world.mx2.delivered()[message] == 1, 10, "the message in the Maildir")
     assert world.sender.tls["Verified"] >= 1
     accepted, output = pin.openssl_accepts([right_record], zones.HAND_MX, 25, zones.MX_HAND)
     assert accepted, output
@@ -60,7 +60,7 @@ def test_wrong_pin_defers_until_it_is_right_again(world, right_record):
     assert any("not verified" in reason for reason in world.sender.reasons), world.sender.reasons
     world.dns.write_tlsa(zones.MX_HAND, [right_record])
     wait_until(lambda: world.sender.flush() or world.sender.sent(message), 30, "the deferred message to go", every_s=0.5)
-    assert world.mx2.delivered()[message] == 1
+    wait_until(lambda: world.mx2.delivered()[message] == 1, 10, "the message in the Maildir")
 
 
 def test_frozen_secondary_keeps_the_old_set(world):
