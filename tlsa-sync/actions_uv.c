@@ -41,17 +41,17 @@ static void take_servers(struct controller *c, const struct server_id *servers, 
 	}
 	if (num_addresses == 0) {
 		/* What was known stays known: a look-up that fails proves nothing. */
-		controller_complain(c, "addresses", addresses_why->text);
+		controller_complain(c, "addresses", NULL, addresses_why->text);
 		return;
 	}
 	if (facts_set_addresses(c->facts, addresses, num_addresses) != EC_OK)
-		controller_complain(c, "addresses", "more addresses than can be probed");
+		controller_complain(c, "addresses", NULL, "more addresses than can be probed");
 }
 
 static void zone_failed(struct controller *c, const struct why *why)
 {
 	facts_zone_failed(c->facts, why->text, controller_now(c));
-	controller_complain(c, "zone", why->text);
+	controller_complain(c, "zone", NULL, why->text);
 	c->not_before_ms[RA_FIND] = uv_now(c->world->loop) + (uint64_t)c->policy.poll_s * 1000;
 }
 
@@ -76,9 +76,7 @@ static void on_server(void *arg, const struct server_id *id, const struct answer
 	}
 	c->counts.silences++;
 	facts_silence(c->facts, (unsigned)row, why->text, now);
-	char what[MISHAP_WHERE];
-	(void)snprintf(what, sizeof what, "server %.60s", id->address);
-	controller_complain(c, what, why->text);
+	controller_complain(c, "server", id->address, why->text);
 }
 
 static void look_done(struct controller *c)
@@ -153,9 +151,7 @@ static void on_report(void *arg, enum ec ec, const json_t *answer, const struct 
 	} else {
 		c->counts.reports_failed++;
 		facts_instance_failed(c->facts, a->instance, words.text, now);
-		char what[MISHAP_WHERE];
-		(void)snprintf(what, sizeof what, "instance %u", a->instance + 1);
-		controller_complain(c, what, words.text);
+		controller_complain(c, "instance", c->facts->instances[a->instance].name, words.text);
 	}
 	look_done(c);
 }
@@ -230,7 +226,7 @@ static void update_noted(struct controller *c, enum outcome outcome, const char 
 		c->not_before_ms[RA_UPDATE] = 0;
 		return;
 	}
-	controller_complain(c, "update", words);
+	controller_complain(c, "update", NULL, words);
 	update_backoff(c);
 }
 
@@ -245,7 +241,7 @@ static void on_update(void *arg, enum outcome outcome, const struct why *why)
 static bool guard_refused(struct controller *c, const char *what, const struct why *why)
 {
 	c->counts.guard_refusals++;
-	controller_complain(c, what, why->text);
+	controller_complain(c, what, NULL, why->text);
 	note_event(c, what, why->text);
 	return false;
 }
@@ -303,7 +299,7 @@ static void ask_noted(struct controller *c, unsigned instance, enum outcome outc
 	               (unsigned long long)c->decision.generation, outcome == OUTCOME_OK ? "done" : words);
 	note_event(c, ia->verb, line);
 	if (outcome != OUTCOME_OK)
-		controller_complain(c, ia->verb, words);
+		controller_complain(c, ia->verb, NULL, words);
 }
 
 static void on_asked(void *arg, enum ec ec, const json_t *answer, const struct why *why)

@@ -51,8 +51,9 @@ struct stamp controller_now(struct controller *c);
  * NULL. On failure `trouble` says why, and nothing may be done. */
 bool controller_save(struct controller *c, const char *event, const char *words);
 
-/* controller_complain logs and remembers what went wrong. */
-void controller_complain(struct controller *c, const char *what, const char *words);
+/* controller_complain logs and remembers what went wrong; `about` narrows it down
+ * (a server, an instance), or is NULL. */
+void controller_complain(struct controller *c, const char *what, const char *about, const char *words);
 
 /* controller_step decides and acts, until something is under way or there is
  * nothing to do. The only place that decides. */

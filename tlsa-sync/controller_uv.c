@@ -22,12 +22,12 @@ struct stamp controller_now(struct controller *c)
 	return facts_tick(c->facts, &r);
 }
 
-void controller_complain(struct controller *c, const char *what, const char *words)
+void controller_complain(struct controller *c, const char *what, const char *about, const char *words)
 {
-	char where[MISHAP_WHERE];
-	(void)snprintf(where, sizeof where, "%.90s %s", c->facts->identity, what);
-	if (mishaps_add(c->world->mishaps, clock_wall(), where, words))
-		log_why(LOG_WARNING, what, c->facts->identity, words);
+	char where[MISHAP_WHERE_SIZE];
+	(void)snprintf(where, sizeof where, "%s%s%s", c->facts->identity, about == NULL ? "" : " ", about == NULL ? "" : about);
+	if (mishaps_add(c->world->mishaps, clock_wall(), what, where, words))
+		log_why(LOG_WARNING, what, where, words);
 }
 
 bool controller_save(struct controller *c, const char *event, const char *words)
@@ -42,7 +42,7 @@ bool controller_save(struct controller *c, const char *event, const char *words)
 	}
 	c->counts.journal_failures++;
 	(void)snprintf(c->trouble, sizeof c->trouble, "nothing is changed, for the journal can't be written: %.400s", why.text);
-	controller_complain(c, "journal", why.text);
+	controller_complain(c, "journal", NULL, why.text);
 	return false;
 }
 
@@ -139,7 +139,7 @@ static bool decide_all(struct controller *c)
 			return false;
 		wake_others(c);
 	}
-	controller_complain(c, "decide", "marks without an end: a fault in tlsa-sync");
+	controller_complain(c, "decide", NULL, "marks without an end: a fault in tlsa-sync");
 	return false;
 }
 

@@ -11,7 +11,7 @@
 #include "config/config.h"
 #include "tlsa-sync/agent_uv.h"
 #include "tlsa-sync/journal_db.h"
-#include "tlsa-sync/mishaps.h"
+#include "base/mishaps.h"
 #include "tlsa-sync/publish_uv.h"
 #include "tlsa-sync/view.h"
 

@@ -97,17 +97,18 @@ static enum ec show_errors(struct daemon *d, bool json, struct bytes *out)
 	const struct mishaps *m = daemon_world(d)->mishaps;
 	json_t *all = json ? json_array() : NULL;
 	enum ec ec = EC_OK;
-	for (unsigned i = 0; ec == EC_OK && i < m->num; i++) {
-		const struct mishap *one = &m->items[i];
+	for (size_t i = m->num; ec == EC_OK && i-- > 0;) {
+		const struct mishap *one = mishaps_at(m, i);
 		char at[WALL_TEXT_SIZE];
-		char line[MISHAP_WHERE + MISHAP_WORDS + 64];
+		char line[sizeof *one + 64];
 		wall_print(at, one->last);
-		(void)snprintf(line, sizeof line, "%s  %ux  %s: %s\n", at, one->count, one->where, one->words);
+		(void)snprintf(line, sizeof line, "%s  %llux  %s %s: %s\n", at, (unsigned long long)one->times, one->what, one->where,
+		               one->why.text);
 		if (!json)
 			ec = bytes_append(out, slice_str(line));
-		else if (json_array_append_new(all, json_pack("{s:I, s:I, s:i, s:s, s:s}", "first", (json_int_t)one->first.s,
-		                                              "last", (json_int_t)one->last.s, "count", (int)one->count, "where",
-		                                              one->where, "words", one->words)) != 0)
+		else if (json_array_append_new(all, json_pack("{s:I, s:I, s:I, s:s, s:s, s:s}", "first", (json_int_t)one->first.s,
+		                                              "last", (json_int_t)one->last.s, "times", (json_int_t)one->times,
+		                                              "what", one->what, "where", one->where, "why", one->why.text)) != 0)
 			ec = EC_NO_MEMORY;
 	}
 	if (!json && m->num == 0)

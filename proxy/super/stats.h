@@ -10,7 +10,7 @@
 
 #include "proxy/counters.h"
 #include "proxy/super/guard.h"
-#include "proxy/super/mishaps.h"
+#include "base/mishaps.h"
 
 /* Everything is borrowed for the call. Functions that return json_t give the
  * caller a new reference, NULL when out of memory; functions that append to

@@ -18,7 +18,7 @@
 #include "proxy/super/crew_uv.h"
 #include "proxy/super/guard_uv.h"
 #include "proxy/super/keeper_fs.h"
-#include "proxy/super/mishaps.h"
+#include "base/mishaps.h"
 #include "proxy/super/watch_uv.h"
 
 struct client;

@@ -71,6 +71,7 @@ class FakeBackend:
                 s, _ = self.listener.accept()
             except OSError:
                 return
+            s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self.connections.add(s)
             threading.Thread(target=self._serve, args=(s,), daemon=True).start()
 

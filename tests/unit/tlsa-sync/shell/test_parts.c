@@ -4,7 +4,6 @@
 #include "tests/unit/unit.h"
 #include "tlsa-sync/details.h"
 #include "tlsa-sync/metrics.h"
-#include "tlsa-sync/mishaps.h"
 #include "tlsa-sync/policy.h"
 
 /* --- policy --- */
@@ -31,33 +30,6 @@ static void test_policy_rounds_up(void **state)
 	assert_null(p.blocked);
 	assert_false(policy_of(cfg, 1).default_identity);
 	config_free(cfg);
-}
-
-/* --- mishaps --- */
-
-static void test_mishaps(void **state)
-{
-	(void)state;
-	struct mishaps m = { 0 };
-	assert_true(mishaps_add(&m, (struct wall){ 1 }, "a", "x"));
-	assert_true(mishaps_add(&m, (struct wall){ 2 }, "b", "x"));
-	assert_false(mishaps_add(&m, (struct wall){ 3 }, "a", "x"));
-	assert_int_equal(m.num, 2);
-	assert_string_equal(m.items[0].where, "a");
-	assert_int_equal(m.items[0].count, 2);
-	assert_int_equal(m.items[0].first.s, 1);
-	assert_int_equal(m.items[0].last.s, 3);
-	assert_string_equal(m.items[1].where, "b");
-	for (int i = 0; i < MISHAPS_MAX + 5; i++) {
-		char words[16];
-		(void)snprintf(words, sizeof words, "%d", i);
-		assert_true(mishaps_add(&m, (struct wall){ 10 + i }, "c", words));
-	}
-	assert_int_equal(m.num, MISHAPS_MAX);
-	assert_string_equal(m.items[0].words, "36");
-	assert_string_equal(m.items[MISHAPS_MAX - 1].words, "5");
-	assert_true(mishaps_add(&m, (struct wall){ 99 }, "d", "an escape \x1b[m, a letter \xc3\xa9, half a one \xe2\x80"));
-	assert_string_equal(m.items[0].words, "an escape ?[m, a letter ?, half a one ?");
 }
 
 /* --- details and metrics --- */
@@ -161,7 +133,6 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_policy_rounds_up),
-		cmocka_unit_test(test_mishaps),
 		cmocka_unit_test(test_details),
 		cmocka_unit_test(test_metrics),
 	};

@@ -2,8 +2,8 @@
  * Never: logs or reads a clock.
  * Spec:  –
  * Start at: mishaps_add. */
-#ifndef PROXY_MISHAPS_H
-#define PROXY_MISHAPS_H
+#ifndef BASE_MISHAPS_H
+#define BASE_MISHAPS_H
 
 #include <stddef.h>
 #include <stdint.h>
@@ -30,7 +30,8 @@ struct mishaps {
 	struct mishap items[MISHAPS_MAX];
 };
 
-/* mishaps_add notes one. If the latest entry with the same `what` and `where` has
+/* mishaps_add notes one. Texts may come from other machines and are shown on
+ * terminals: only printable ASCII is kept, each other letter becomes '?'. If the latest entry with the same `what` and `where` has
  * the same `why`, that entry's time and count change instead. `where` may be NULL.
  * Returns whether it was new, so that a caller need not log repetitions. */
 bool mishaps_add(struct mishaps *m, struct wall now, const char *what, const char *where, const char *why);

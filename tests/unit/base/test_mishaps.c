@@ -1,4 +1,4 @@
-#include "proxy/super/mishaps.h"
+#include "base/mishaps.h"
 
 #include <stdio.h>
 
@@ -68,6 +68,15 @@ static void long_texts_are_cut(void **state)
 	assert_int_equal(strlen(mishaps_at(&m, 0)->why.text), WHY_SIZE - 1);
 }
 
+static void hostile_texts_are_made_harmless(void **state)
+{
+	(void)state;
+	struct mishaps m = { 0 };
+	assert_true(add(&m, 1, "d", "\x1b]0;x", "an escape \x1b[m, a letter \xc3\xa9, half a one \xe2\x80"));
+	assert_string_equal(mishaps_at(&m, 0)->where, "?]0;x");
+	assert_string_equal(mishaps_at(&m, 0)->why.text, "an escape ?[m, a letter ?, half a one ?");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -75,6 +84,7 @@ int main(void)
 		cmocka_unit_test(another_reason_is_another_entry),
 		cmocka_unit_test(the_oldest_goes_first),
 		cmocka_unit_test(long_texts_are_cut),
+		cmocka_unit_test(hostile_texts_are_made_harmless),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

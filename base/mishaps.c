@@ -1,4 +1,4 @@
-#include "proxy/super/mishaps.h"
+#include "base/mishaps.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -8,6 +8,19 @@ const struct mishap *mishaps_at(const struct mishaps *m, size_t i)
 {
 	assert(i < m->num);
 	return &m->items[(m->next + MISHAPS_MAX - m->num + i) % MISHAPS_MAX];
+}
+
+/* Text may also be cut in the middle of a UTF-8 letter. */
+static void clean(char *text)
+{
+	char *to = text;
+	for (const char *p = text; *p != '\0'; p++) {
+		unsigned char c = (unsigned char)*p;
+		if (c >= 0x80 && c < 0xc0)
+			continue; /* the rest of a letter */
+		*to++ = c < ' ' || c >= 127 ? '?' : (char)c;
+	}
+	*to = '\0';
 }
 
 /* The latest entry about the same thing; an older one that says the same is
@@ -28,6 +41,8 @@ bool mishaps_add(struct mishaps *m, struct wall now, const char *what, const cha
 	(void)snprintf(fresh.what, sizeof fresh.what, "%s", what);
 	(void)snprintf(fresh.where, sizeof fresh.where, "%s", where == NULL ? "" : where);
 	(void)snprintf(fresh.why.text, sizeof fresh.why.text, "%s", why);
+	clean(fresh.where);
+	clean(fresh.why.text);
 	m->total++;
 	struct mishap *same = latest_about(m, fresh.what, fresh.where);
 	if (same != NULL && strcmp(same->why.text, fresh.why.text) == 0) {
