@@ -340,7 +340,7 @@ static void *on_open(void *arg, struct wire *w)
 enum ec control_open(struct supervisor *s, struct why *why)
 {
 	const struct wire_events events = { .on_line = on_line, .on_close = on_close };
-	return wire_listen(&s->loop, s->cfg->proxy.control_socket, 0600, CONTROL_LINE_MAX, events, on_open, s, &s->control, why);
+	return wire_listen(&s->loop, s->cfg->proxy.control_socket, 0660, CONTROL_LINE_MAX, events, on_open, s, &s->control, why);
 }
 
 void control_close(struct supervisor *s)

@@ -10,7 +10,7 @@
 
 struct supervisor;
 
-/* control_open makes the socket (mode 0600) of the configuration. Errors as
+/* control_open makes the socket (mode 0660: user and group) of the configuration. Errors as
  * wire_listen. */
 enum ec control_open(struct supervisor *s, struct why *why) MUST_CHECK;
 

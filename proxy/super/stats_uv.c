@@ -245,7 +245,7 @@ static void *on_open(void *arg, struct wire *w)
 enum ec stats_open(struct supervisor *s, struct why *why)
 {
 	const struct wire_events events = { .on_line = on_line, .on_close = on_close };
-	return wire_listen(&s->loop, s->cfg->proxy.stats_socket, 0600, STATS_LINE_MAX, events, on_open, s, &s->stats, why);
+	return wire_listen(&s->loop, s->cfg->proxy.stats_socket, 0660, STATS_LINE_MAX, events, on_open, s, &s->stats, why);
 }
 
 void stats_close(struct supervisor *s)

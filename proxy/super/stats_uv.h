@@ -9,7 +9,7 @@
 
 struct supervisor;
 
-/* stats_open makes the socket (mode 0600) of the configuration. Errors as
+/* stats_open makes the socket (mode 0660: user and group) of the configuration. Errors as
  * wire_listen. */
 enum ec stats_open(struct supervisor *s, struct why *why) MUST_CHECK;
 
