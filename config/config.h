@@ -15,7 +15,7 @@
 
 /* Strings are owned, NUL-ended and never NULL ("" when unset). Durations are
  * milliseconds, sizes bytes. Addresses stay text, already checked: read them
- * with base/address.h. */
+ * with base/address.h and base/network.h. */
 
 enum config_program { CONFIG_FOR_DANEGATE, CONFIG_FOR_TLSA_SYNC };
 
@@ -25,7 +25,7 @@ enum config_log_level { CONFIG_LOG_DEBUG, CONFIG_LOG_INFO, CONFIG_LOG_NOTICE, CO
 /* Same order as enum key_algorithm in certs/generation.h. */
 enum config_algorithm { CONFIG_ECDSA_P256, CONFIG_RSA_3072, CONFIG_NUM_ALGORITHMS };
 enum config_issuer { CONFIG_SELF_SIGNED, CONFIG_FILES };
-enum config_client_info { CONFIG_CLIENT_NONE, CONFIG_CLIENT_XCLIENT, CONFIG_CLIENT_PROXY_V2 };
+enum config_client_info { CONFIG_CLIENT_NONE, CONFIG_CLIENT_XCLIENT, CONFIG_CLIENT_PROXY_V2, CONFIG_CLIENT_XFORWARD };
 enum config_bare_newline { CONFIG_BARE_REJECT, CONFIG_BARE_NORMALIZE };
 enum config_publisher { CONFIG_RFC2136 };
 enum config_tsig_algorithm { CONFIG_HMAC_SHA256, CONFIG_HMAC_SHA512 };
@@ -64,6 +64,8 @@ struct config_proxy {
 	char *control_socket;
 	char *stats_socket;
 	char *http; /* "" or ADDR:PORT */
+	struct config_list proxy_protocol_from; /* networks: base/network.h */
+	int64_t proxy_protocol_timeout_ms;
 	int64_t drain_timeout_ms;
 };
 
@@ -95,6 +97,7 @@ struct config_backend {
 
 struct config_smtp {
 	enum config_bare_newline bare_newline;
+	struct config_list bare_newline_exempt; /* networks */
 	uint64_t max_message_size;
 	uint64_t max_recipients;
 	uint64_t max_commands;
@@ -111,6 +114,7 @@ struct config_limits {
 	uint64_t sessions; /* per worker */
 	uint64_t sessions_per_address;
 	uint64_t sessions_per_prefix;
+	uint64_t tiny_tls_records; /* beyond one per 16 octets */
 	uint64_t queue_bytes;
 };
 

@@ -212,6 +212,7 @@ static void set_value(struct parse *p, const struct schema_row *row, void *base,
 	case SCHEMA_SET:
 	case SCHEMA_ADDRESSES:
 	case SCHEMA_SOCKETS:
+	case SCHEMA_NETWORKS:
 		set_list(p, row, base, node);
 		break;
 	default:

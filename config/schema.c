@@ -16,7 +16,7 @@ static const char *const words_log_format[] = { "logfmt", "json", NULL };
 static const char *const words_log_level[] = { "debug", "info", "notice", "warning", "error", NULL };
 static const char *const words_algorithm[] = { "ecdsa-p256", "rsa-3072", NULL };
 static const char *const words_issuer[] = { "self-signed", "files", NULL };
-static const char *const words_client_info[] = { "none", "xclient", "proxy-v2", NULL };
+static const char *const words_client_info[] = { "none", "xclient", "proxy-v2", "xforward", NULL };
 static const char *const words_bare_newline[] = { "reject", "normalize", NULL };
 static const char *const words_publisher[] = { "rfc2136", NULL };
 static const char *const words_tsig[] = { "hmac-sha256", "hmac-sha512", NULL };
@@ -64,6 +64,12 @@ const struct schema_row schema_rows[] = {
 	  .needs_restart = true, .doc = "Unix socket that answers \"help\", \"show info\" and so on." },
 	{ "proxy.http", SCHEMA_ADDRESS, AT(proxy.http), .fallback = "", .empty = true, .needs_restart = true,
 	  .doc = "Address of the HTTP server for metrics. Empty means none." },
+	{ "proxy.proxy_protocol_from", SCHEMA_NETWORKS, AT(proxy.proxy_protocol_from), .fallback = "", .max = 1000,
+	  .doc = "Networks of load balancers. A connection from there must begin with a PROXY protocol header, version 1 or 2, "
+		 "which says who the client is; without one it is closed before the greeting. From everywhere else such a header "
+		 "is refused." },
+	{ "proxy.proxy_protocol_timeout", SCHEMA_DURATION, AT(proxy.proxy_protocol_timeout_ms), .fallback = "10s",
+	  .min = 100, .max = 5 * MINUTE, .step = 1, .doc = "Longest wait for that header." },
 	{ "proxy.drain_timeout", SCHEMA_DURATION, AT(proxy.drain_timeout_ms), .fallback = "30s", .max = HOUR, .step = 1,
 	  .doc = "How long running transactions may take to finish once the program is told to stop." },
 
@@ -93,7 +99,8 @@ const struct schema_row schema_rows[] = {
 	{ "backend.address", SCHEMA_NEXT_HOP, AT(backend.address), .needed_by = SCHEMA_NEEDED_DANEGATE,
 	  .doc = "Where it listens for SMTP." },
 	{ "backend.client_info", SCHEMA_WORD, AT(backend.client_info), .fallback = "none", .words = words_client_info,
-	  .doc = "How the backend learns the real client's address: the XCLIENT command or a PROXY protocol header." },
+	  .doc = "How the backend learns the real client's address: the XCLIENT command, a PROXY protocol header, or the XFORWARD "
+		 "command, which only its logs use. A backend that does not offer the chosen command gets no mail." },
 	{ "backend.connect_timeout", SCHEMA_DURATION, AT(backend.connect_timeout_ms), .fallback = "10s", .min = 100,
 	  .max = 10 * MINUTE, .step = 1, .doc = "Longest wait for a connection." },
 	{ "backend.reply_timeout", SCHEMA_DURATION, AT(backend.reply_timeout_ms), .fallback = "60s", .min = 100,
@@ -107,6 +114,8 @@ const struct schema_row schema_rows[] = {
 	{ "smtp", SCHEMA_SECTION, .doc = "The dialogue with clients." },
 	{ "smtp.bare_newline", SCHEMA_WORD, AT(smtp.bare_newline), .fallback = "reject", .words = words_bare_newline,
 	  .doc = "What happens to a CR or LF alone in a message: it is refused, or made a whole line end. It never passes." },
+	{ "smtp.bare_newline_exempt", SCHEMA_NETWORKS, AT(smtp.bare_newline_exempt), .fallback = "", .max = 1000,
+	  .doc = "Networks of old clients whose messages get whole line ends even where smtp.bare_newline says reject." },
 	{ "smtp.max_message_size", SCHEMA_SIZE, AT(smtp.max_message_size), .fallback = "50M", .min = KIB, .max = 16 * GIB,
 	  .doc = "Largest message; announced by SIZE (RFC 1870)." },
 	{ "smtp.max_recipients", SCHEMA_COUNT, AT(smtp.max_recipients), .fallback = "1000", .min = 1, .max = 100000,
@@ -132,9 +141,12 @@ const struct schema_row schema_rows[] = {
 	{ "limits.sessions", SCHEMA_COUNT, AT(limits.sessions), .fallback = "10000", .min = 1, .max = 1000000,
 	  .doc = "Sessions at once in one worker." },
 	{ "limits.sessions_per_address", SCHEMA_COUNT, AT(limits.sessions_per_address), .fallback = "100", .min = 1,
-	  .max = 1000000, .doc = "Sessions at once from one address." },
+	  .max = 1000000, .doc = "Sessions at once from one IPv4 address or one IPv6 /64." },
 	{ "limits.sessions_per_prefix", SCHEMA_COUNT, AT(limits.sessions_per_prefix), .fallback = "1000", .min = 1,
-	  .max = 1000000, .doc = "Sessions at once from one IPv4 /24 or IPv6 /64." },
+	  .max = 1000000, .doc = "Sessions at once from one IPv4 /24 or IPv6 /56." },
+	{ "limits.tiny_tls_records", SCHEMA_COUNT, AT(limits.tiny_tls_records), .fallback = "10000", .min = 100,
+	  .max = 1000000000, .doc = "TLS records in a session beyond one for every 16 octets that they carry. A client that "
+	  "sends each octet in a record of its own is cut off here; one that writes lines never comes near." },
 	{ "limits.queue_bytes", SCHEMA_SIZE, AT(limits.queue_bytes), .fallback = "64K", .min = 4 * KIB, .max = 64 * MIB,
 	  .doc = "Bytes held for a side that does not read before the other side is no longer read from." },
 
@@ -292,5 +304,5 @@ bool schema_is_text(enum schema_type type)
 
 bool schema_is_list(enum schema_type type)
 {
-	return type == SCHEMA_ADDRESSES || type == SCHEMA_SOCKETS;
+	return type == SCHEMA_ADDRESSES || type == SCHEMA_SOCKETS || type == SCHEMA_NETWORKS;
 }

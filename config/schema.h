@@ -25,6 +25,7 @@ enum schema_type {
 	SCHEMA_SET, /* unsigned: list of words, a bit for each */
 	SCHEMA_ADDRESSES, /* struct config_list */
 	SCHEMA_SOCKETS, /* struct config_list */
+	SCHEMA_NETWORKS, /* struct config_list: ADDRESS/BITS or ADDRESS */
 	SCHEMA_MAPPINGS, /* list of mappings; members are rows of the next scope */
 	SCHEMA_NUM_TYPES
 };

@@ -6,6 +6,7 @@
 
 #include "base/address.h"
 #include "base/instant.h"
+#include "base/network.h"
 
 /* sun_path has 108 octets, the NUL included (unix(7)). */
 enum { SOCKET_PATH_MAX = 107, PATH_TEXT_MAX = 1024, TEXT_MAX = 255, HOST_MAX = 253, LABEL_MAX = 63 };
@@ -129,6 +130,17 @@ static enum ec check_address(const struct schema_row *row, struct slice text, st
 	return EC_OK;
 }
 
+static enum ec check_network(struct slice text, struct why *why)
+{
+	struct network n;
+	struct why fault = { 0 };
+	enum ec ec = network_parse(text, &n, &fault);
+	if (ec == EC_OK)
+		return ec;
+	return why_set(why, ec, "\"%.*s\": %s; write a network such as 192.0.2.0/24 or \"2001:db8::/32\"", SHOWN(text),
+	               fault.text);
+}
+
 static enum ec check_next_hop(const struct schema_row *row, struct slice text, struct why *why)
 {
 	struct slice scheme = SLICE_LIT("unix:");
@@ -237,6 +249,8 @@ enum ec value_check(const struct schema_row *row, struct slice text, struct why 
 	case SCHEMA_ADDRESS:
 	case SCHEMA_ADDRESSES:
 		return check_address(row, text, why);
+	case SCHEMA_NETWORKS:
+		return check_network(text, why);
 	case SCHEMA_NEXT_HOP:
 		return check_next_hop(row, text, why);
 	case SCHEMA_DURATION:

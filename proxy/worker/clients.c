@@ -33,8 +33,10 @@ static struct counted counted_of(const struct sockaddr_storage *who, bool prefix
 {
 	struct sockaddr_storage a = *who;
 	address_unmap(&a);
-	if (prefix)
-		address_mask(&a, a.ss_family == AF_INET ? CLIENTS_PREFIX_IP4 : CLIENTS_PREFIX_IP6);
+	if (a.ss_family == AF_INET)
+		address_mask(&a, prefix ? CLIENTS_PREFIX_IP4 : CLIENTS_ADDRESS_IP4);
+	else if (a.ss_family == AF_INET6)
+		address_mask(&a, prefix ? CLIENTS_PREFIX_IP6 : CLIENTS_ADDRESS_IP6);
 	struct counted e = { .count = 1 };
 	if (a.ss_family == AF_INET) {
 		e.addr[10] = e.addr[11] = 0xff;
@@ -102,13 +104,19 @@ static bool drop(void **root, const struct counted *key)
 	return true;
 }
 
-enum clients_verdict clients_enter(struct clients *c, const struct clients_limits *limits,
-                                   const struct sockaddr_storage *who)
+enum clients_verdict clients_enter_unnamed(struct clients *c, const struct clients_limits *limits)
+{
+	if (c->num_sessions >= limits->sessions)
+		return CLIENTS_OVER_SESSIONS;
+	c->num_sessions++;
+	return CLIENTS_WELCOME;
+}
+
+enum clients_verdict clients_name(struct clients *c, const struct clients_limits *limits,
+                                  const struct sockaddr_storage *who)
 {
 	struct counted address = counted_of(who, false), prefix = counted_of(who, true);
 	bool fresh_address, fresh_prefix;
-	if (c->num_sessions >= limits->sessions)
-		return CLIENTS_OVER_SESSIONS;
 	if (count_of(&c->addresses, &address) >= limits->per_address)
 		return CLIENTS_OVER_ADDRESS;
 	if (count_of(&c->prefixes, &prefix) >= limits->per_prefix)
@@ -119,16 +127,29 @@ enum clients_verdict clients_enter(struct clients *c, const struct clients_limit
 		(void)drop(&c->addresses, &address);
 		return CLIENTS_NO_MEMORY;
 	}
-	c->num_sessions++;
 	c->num_addresses += fresh_address ? 1 : 0;
 	return CLIENTS_WELCOME;
 }
 
+enum clients_verdict clients_enter(struct clients *c, const struct clients_limits *limits,
+                                   const struct sockaddr_storage *who)
+{
+	enum clients_verdict verdict = clients_enter_unnamed(c, limits);
+	if (verdict != CLIENTS_WELCOME)
+		return verdict;
+	verdict = clients_name(c, limits, who);
+	if (verdict != CLIENTS_WELCOME)
+		clients_leave(c, NULL);
+	return verdict;
+}
+
 void clients_leave(struct clients *c, const struct sockaddr_storage *who)
 {
-	struct counted address = counted_of(who, false), prefix = counted_of(who, true);
 	assert(c->num_sessions > 0);
 	c->num_sessions--;
+	if (who == NULL)
+		return;
+	struct counted address = counted_of(who, false), prefix = counted_of(who, true);
 	if (drop(&c->addresses, &address))
 		c->num_addresses--;
 	(void)drop(&c->prefixes, &prefix);

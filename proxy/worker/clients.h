@@ -12,8 +12,9 @@
 
 #include "base/ec.h"
 
-/* A network is what one customer commonly has. */
-enum { CLIENTS_PREFIX_IP4 = 24, CLIENTS_PREFIX_IP6 = 64 };
+/* An address is what one host has: in IPv6 it may choose among a whole /64
+ * (RFC 7084, RFC 8981). A network is what one customer commonly has (RFC 6177). */
+enum { CLIENTS_ADDRESS_IP4 = 32, CLIENTS_ADDRESS_IP6 = 64, CLIENTS_PREFIX_IP4 = 24, CLIENTS_PREFIX_IP6 = 56 };
 
 struct clients;
 
@@ -39,10 +40,19 @@ void clients_free(struct clients *c);
  * is a.b.c.d), or says why not and counts nothing. O(log n). */
 enum clients_verdict clients_enter(struct clients *c, const struct clients_limits *limits,
                                    const struct sockaddr_storage *who);
-/* clients_leave undoes one clients_enter that welcomed `who`. */
+/* clients_enter_unnamed counts one more session of somebody who will be known
+ * later, from a PROXY header: against `sessions` only. clients_name then says who
+ * it is; when that one is over a limit, it counts nothing and the session stays
+ * unnamed. */
+enum clients_verdict clients_enter_unnamed(struct clients *c, const struct clients_limits *limits);
+enum clients_verdict clients_name(struct clients *c, const struct clients_limits *limits,
+                                  const struct sockaddr_storage *who);
+/* clients_leave undoes one clients_enter or clients_name that welcomed `who`;
+ * NULL: a session that is still unnamed. */
 void clients_leave(struct clients *c, const struct sockaddr_storage *who);
 
 size_t clients_num_sessions(const struct clients *c);
+/* clients_num_addresses counts an IPv6 /64 once. */
 size_t clients_num_addresses(const struct clients *c);
 
 #endif

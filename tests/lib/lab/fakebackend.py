@@ -101,8 +101,7 @@ class FakeBackend:
             if stage == "data" and reply.startswith("354"):
                 body = self._read_body(s, lines)
                 self.stored.append(body)
-                if self._answer(s, "dot").startswith("250 "):
-                    self.accepted.append(body)
+                self._answer(s, "dot", body)
             if stage == "quit":
                 return
 
@@ -122,7 +121,7 @@ class FakeBackend:
         self.bodies.append(body)
         raise OSError("cut short")
 
-    def _answer(self, s, stage):
+    def _answer(self, s, stage, body=None):
         action = self.behaviour[stage]
         reply = action
         if isinstance(action, Slow):
@@ -134,8 +133,11 @@ class FakeBackend:
             while s.recv(4096):  # until the other side gives up
                 pass
             raise OSError("silent as told")
-        s.sendall(reply if isinstance(reply, bytes) else reply.encode() + b"\r\n")
-        return reply.decode(errors="replace") if isinstance(reply, bytes) else reply
+        wire = reply if isinstance(reply, bytes) else reply.encode() + b"\r\n"
+        if body is not None and wire.startswith(b"250 "):
+            self.accepted.append(body)  # before the client can know
+        s.sendall(wire)
+        return wire.decode(errors="replace").strip()
 
 
 def shut(s):

@@ -119,14 +119,15 @@ static void values_arrive(void **state)
 	struct config *cfg = parse_ok("state_dir: /s\nuser: mail\n"
 	                              "log: {format: json, level: error}\n"
 	                              "dns: {resolver: [192.0.2.1, \"[2001:db8::1]:5353\"], timeout: 1m30s, keep_test_tld: yes}\n"
-	                              "proxy: {hostname: a.b, listen: [127.0.0.1:25], workers: 3, http: 127.0.0.1:80}\n"
+	                              "proxy: {hostname: a.b, listen: [127.0.0.1:25], workers: 3, http: 127.0.0.1:80, proxy_protocol_from: [192.0.2.0/24, \"2001:db8::/32\"],"
+	                              "  proxy_protocol_timeout: 3s}\n"
 	                              "identities:\n"
 	                              "  - {name: A.b, algorithms: [rsa-3072], certificate_life: 36h}\n"
 	                              "  - name: c.d\n    algorithms: [rsa-3072, ecdsa-p256]\n    issuer: files\n"
 	                              "    files: [{chain: /c1, key: /k1}, {chain: /c2, key: /k2}]\n"
 	                              "backend: {address: unix:/b, client_info: proxy-v2, idle_timeout: 250ms}\n"
-	                              "smtp: {bare_newline: normalize, max_message_size: 1G}\n"
-	                              "limits: {queue_bytes: 8192}\n"
+	                              "smtp: {bare_newline: normalize, bare_newline_exempt: [192.0.2.7], max_message_size: 1G}\n"
+	                              "limits: {queue_bytes: 8192, tiny_tls_records: 500}\n"
 	                              "tlsa_sync: {wait: signatures, rotate_every: 0, rfc2136: {tsig_algorithm: hmac-sha512, tsig_name: k.}}\n");
 	assert_string_equal(cfg->state_dir, "/s");
 	assert_string_equal(cfg->user, "mail");
@@ -141,6 +142,9 @@ static void values_arrive(void **state)
 	assert_int_equal(cfg->proxy.listen.num, 1);
 	assert_int_equal(cfg->proxy.workers, 3);
 	assert_string_equal(cfg->proxy.http, "127.0.0.1:80");
+	assert_int_equal(cfg->proxy.proxy_protocol_from.num, 2);
+	assert_string_equal(cfg->proxy.proxy_protocol_from.items[1], "2001:db8::/32");
+	assert_int_equal(cfg->proxy.proxy_protocol_timeout_ms, 3000);
 	assert_int_equal(cfg->num_identities, 2);
 	assert_string_equal(cfg->identities[0].name, "A.b");
 	assert_int_equal(cfg->identities[0].algorithms, 1u << CONFIG_RSA_3072);
@@ -158,6 +162,8 @@ static void values_arrive(void **state)
 	assert_int_equal(cfg->smtp.bare_newline, CONFIG_BARE_NORMALIZE);
 	assert_int_equal(cfg->smtp.max_message_size, 1 << 30);
 	assert_int_equal(cfg->limits.queue_bytes, 8192);
+	assert_int_equal(cfg->limits.tiny_tls_records, 500);
+	assert_string_equal(cfg->smtp.bare_newline_exempt.items[0], "192.0.2.7");
 	assert_int_equal(cfg->tlsa_sync.wait, CONFIG_WAIT_SIGNATURES);
 	assert_int_equal(cfg->tlsa_sync.rotate_every_ms, 0);
 	assert_int_equal(cfg->tlsa_sync.rfc2136.tsig_algorithm, CONFIG_HMAC_SHA512);

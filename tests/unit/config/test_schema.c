@@ -300,6 +300,9 @@ static void offsets(void **state)
 		case SCHEMA_NEXT_HOP:
 			(void)snprintf(value, sizeof value, "192.0.2.9:99");
 			break;
+		case SCHEMA_NETWORKS:
+			(void)snprintf(value, sizeof value, "192.0.2.8/29");
+			break;
 		default:
 			(void)snprintf(value, sizeof value, "/z");
 			break;

@@ -39,8 +39,10 @@ static void test_limits(void **state)
 		{ "other port, same client", { 9, 1, 9 }, { "192.0.2.1:5" }, "192.0.2.1:6", CLIENTS_OVER_ADDRESS },
 		{ "third in the /24", { 9, 9, 2 }, { "192.0.2.1", "192.0.2.254" }, "192.0.2.9", CLIENTS_OVER_PREFIX },
 		{ "next /24", { 9, 9, 2 }, { "192.0.2.1", "192.0.2.2" }, "192.0.3.1", CLIENTS_WELCOME },
-		{ "third in the /64", { 9, 9, 2 }, { "2001:db8::1", "2001:db8::ffff:1" }, "2001:db8::2", CLIENTS_OVER_PREFIX },
-		{ "next /64", { 9, 9, 2 }, { "2001:db8::1", "2001:db8::2" }, "2001:db8:0:1::1", CLIENTS_WELCOME },
+		{ "the /64 is one client", { 9, 2, 9 }, { "2001:db8::1", "2001:db8::ffff:1" }, "2001:db8::2", CLIENTS_OVER_ADDRESS },
+		{ "the next /64 is another", { 9, 2, 9 }, { "2001:db8::1", "2001:db8::2" }, "2001:db8:0:1::1", CLIENTS_WELCOME },
+		{ "third in the /56", { 9, 9, 2 }, { "2001:db8::1", "2001:db8:0:ff::1" }, "2001:db8:0:80::2", CLIENTS_OVER_PREFIX },
+		{ "next /56", { 9, 9, 2 }, { "2001:db8::1", "2001:db8:0:ff::1" }, "2001:db8:0:100::1", CLIENTS_WELCOME },
 		{ "mapped is IPv4", { 9, 1, 9 }, { "192.0.2.1" }, "::ffff:192.0.2.1", CLIENTS_OVER_ADDRESS },
 		{ "mapped ones have a /24, not one /64", { 9, 9, 1 }, { "::ffff:192.0.2.1" }, "::ffff:198.51.100.1",
 		  CLIENTS_WELCOME },
@@ -72,6 +74,31 @@ static void test_leaving_makes_room(void **state)
 		assert_int_equal(enter(c, one, "192.0.2.2"), CLIENTS_OVER_PREFIX);
 		leave(c, "192.0.2.1");
 	}
+	assert_int_equal(clients_num_sessions(c), 0);
+	assert_int_equal(clients_num_addresses(c), 0);
+	clients_free(c);
+}
+
+/* Behind a load balancer a client gets its name later. */
+static void test_named_later(void **state)
+{
+	struct clients_limits limits = { 3, 1, 9 };
+	struct clients *c = clients_new();
+	struct sockaddr_storage a = addr("192.0.2.1"), b = addr("192.0.2.2");
+	(void)state;
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(clients_enter_unnamed(c, &limits), CLIENTS_WELCOME);
+	assert_int_equal(clients_enter_unnamed(c, &limits), CLIENTS_OVER_SESSIONS);
+	assert_int_equal(enter(c, limits, "192.0.2.3"), CLIENTS_OVER_SESSIONS);
+	assert_int_equal(clients_num_addresses(c), 0);
+	assert_int_equal(clients_name(c, &limits, &a), CLIENTS_WELCOME);
+	assert_int_equal(clients_name(c, &limits, &a), CLIENTS_OVER_ADDRESS);
+	assert_int_equal(clients_name(c, &limits, &b), CLIENTS_WELCOME);
+	assert_int_equal(clients_num_addresses(c), 2);
+	assert_int_equal(clients_num_sessions(c), 3);
+	clients_leave(c, NULL);
+	clients_leave(c, &a);
+	clients_leave(c, &b);
 	assert_int_equal(clients_num_sessions(c), 0);
 	assert_int_equal(clients_num_addresses(c), 0);
 	clients_free(c);
@@ -124,6 +151,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_limits),
 		cmocka_unit_test(test_leaving_makes_room),
+		cmocka_unit_test(test_named_later),
 		cmocka_unit_test(test_random_against_a_list),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
