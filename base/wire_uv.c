@@ -37,6 +37,8 @@ struct wire {
 	bool writing;
 	bool closing; /* no more lines are offered or taken */
 	bool dead;    /* the handles are being closed */
+	bool eof; /* the peer writes no more */
+	unsigned owed; /* answers that will be sent later */
 	int num_handles;
 	char why[128];
 };
@@ -147,6 +149,23 @@ static void wire_on_alloc(uv_handle_t *h, size_t suggested, uv_buf_t *buf)
 		*buf = uv_buf_init((char *)p, READ_SIZE);
 }
 
+/* A peer may close its writing side and still wait for answers. */
+static void wire_ended(struct wire *w, int status)
+{
+	if (status != UV_EOF) {
+		wire_die(w, uv_strerror(status));
+		return;
+	}
+	w->eof = true;
+	uv_read_stop((uv_stream_t *)&w->pipe);
+	if (w->owed > 0)
+		return;
+	if (bytes_len(&w->out) > 0 || w->writing)
+		wire_close(w);
+	else
+		wire_die(w, "closed by the peer");
+}
+
 static void wire_on_read(uv_stream_t *s, ssize_t n, const uv_buf_t *buf)
 {
 	struct wire *w = s->data;
@@ -157,11 +176,7 @@ static void wire_on_read(uv_stream_t *s, ssize_t n, const uv_buf_t *buf)
 	} else if (n < 0 && w->closing) {
 		wire_die(w, "closed");
 	} else if (n < 0) {
-		/* A peer may close its writing side and still wait for answers. */
-		if (n == UV_EOF && (bytes_len(&w->out) > 0 || w->writing))
-			wire_close(w);
-		else
-			wire_die(w, n == UV_EOF ? "closed by the peer" : uv_strerror((int)n));
+		wire_ended(w, (int)n);
 	}
 }
 
@@ -278,6 +293,18 @@ void wire_send_json(struct wire *w, json_t *value)
 	json_free_t release;
 	json_get_alloc_funcs(&allocate, &release);
 	release(text);
+}
+
+void wire_owe(struct wire *w)
+{
+	w->owed++;
+}
+
+void wire_paid(struct wire *w)
+{
+	assert(w->owed > 0);
+	if (--w->owed == 0 && w->eof)
+		wire_close(w);
 }
 
 void wire_close(struct wire *w)

@@ -57,6 +57,12 @@ void wire_send_text(struct wire *w, struct slice text);
 /* wire_send_json prints `value` on one line; it takes the reference. */
 void wire_send_json(struct wire *w, json_t *value);
 
+/* A peer may close its writing side and still wait: that ends the wire, unless
+ * an answer is owed. wire_owe says that one will be sent later, wire_paid that it
+ * was; with the last one paid the wire then closes. */
+void wire_owe(struct wire *w);
+void wire_paid(struct wire *w);
+
 /* wire_close ends the wire once what is queued has been written (at the most
  * two seconds later). Idempotent; NULL is accepted. */
 void wire_close(struct wire *w);

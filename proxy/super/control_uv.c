@@ -34,10 +34,12 @@ struct request {
 
 static void answer(struct client *c, json_t *value)
 {
-	if (c->wire != NULL)
-		wire_send_json(c->wire, value);
-	else
+	if (c->wire == NULL) {
 		json_decref(value);
+		return;
+	}
+	wire_send_json(c->wire, value);
+	wire_paid(c->wire);
 }
 
 static void answer_error(struct client *c, enum ec ec, const char *why)
@@ -292,6 +294,7 @@ static void client_next(struct client *c)
 static void on_line(void *arg, struct wire *w, char *line, size_t len)
 {
 	struct client *c = arg;
+	wire_owe(w); /* each request gets exactly one answer */
 	if (json_array_size(c->queue) >= QUEUE_MAX) {
 		answer_error(c, EC_LIMIT, "too many requests without waiting for answers");
 		wire_close(w);

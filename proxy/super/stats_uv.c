@@ -200,6 +200,7 @@ static void on_line(void *arg, struct wire *w, char *line, size_t len)
 		wire_close(w);
 	} else if (command == STATS_SESSIONS) {
 		a->waiting = true;
+		wire_owe(w);
 		crew_sessions(a->s->crew, on_listed, a);
 	} else {
 		struct picture *p = picture_new(a->s);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "tests/unit/unit.h"
@@ -13,6 +14,8 @@
 struct server {
 	uv_loop_t loop;
 	uv_async_t stop;
+	uv_timer_t timer;
+	struct wire *late;
 	struct wire_listener *listener;
 	struct wire *open[8]; /* wires that a client left open */
 	char path[64];
@@ -20,14 +23,28 @@ struct server {
 	char last_why[64];
 };
 
+static void on_late(uv_timer_t *t)
+{
+	struct server *s = t->data;
+	wire_send(s->late, SLICE_LIT("better late"));
+	wire_paid(s->late);
+}
+
 static void on_line(void *arg, struct wire *w, char *line, size_t len)
 {
-	(void)arg;
 	if (strcmp(line, "bye") == 0) {
 		wire_send(w, SLICE_LIT("good bye"));
 		wire_close(w);
 		wire_close(w);
 		wire_send(w, SLICE_LIT("never sent"));
+		return;
+	}
+	if (strcmp(line, "later") == 0) {
+		/* The answer comes from another turn of the loop, as one from a worker would. */
+		struct server *s = arg;
+		wire_owe(w);
+		s->late = w;
+		uv_timer_start(&s->timer, on_late, 50, 0);
 		return;
 	}
 	if (strcmp(line, "flood") == 0) {
@@ -67,6 +84,7 @@ static void on_stop(uv_async_t *a)
 	wire_listener_close(s->listener);
 	for (size_t i = 0; i < NUM(s->open); i++)
 		wire_close(s->open[i]);
+	uv_close((uv_handle_t *)&s->timer, NULL);
 	uv_close((uv_handle_t *)a, NULL);
 }
 
@@ -82,7 +100,8 @@ static void start(struct server *s, uv_thread_t *thread)
 	(void)snprintf(s->path, sizeof s->path, "/tmp/danegate-wire-%d.sock", (int)getpid());
 	uv_loop_init(&s->loop);
 	uv_async_init(&s->loop, &s->stop, on_stop);
-	s->stop.data = s;
+	uv_timer_init(&s->loop, &s->timer);
+	s->stop.data = s->timer.data = s;
 	struct why why = { 0 };
 	struct wire_events events = { on_line, on_close };
 	assert_int_equal(wire_listen(&s->loop, s->path, 0600, 1000, events, on_open, s, &s->listener, &why), EC_OK);
@@ -123,6 +142,34 @@ static void lines_come_back(void **state)
 	/* The file goes with the listener, and asking then says so. */
 	assert_int_equal(ask_socket(s.path, SLICE_LIT("x"), true, 1000, &out, &why), EC_NOT_FOUND);
 	assert_non_null(strstr(why.text, s.path));
+}
+
+/* A client that has said all it wants to say (nc -N) still gets its answer. */
+static void a_half_closed_peer_is_answered(void **state)
+{
+	(void)state;
+	struct server s;
+	uv_thread_t thread;
+	start(&s, &thread);
+	static const struct {
+		const char *say, *hear;
+	} cases[] = { { "hello\n", "hello\n" }, { "later\n", "better late\n" }, { "", "" } };
+	for (size_t i = 0; i < NUM(cases); i++) {
+		struct sockaddr_un sa = { .sun_family = AF_UNIX };
+		(void)snprintf(sa.sun_path, sizeof sa.sun_path, "%s", s.path);
+		int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+		assert_int_equal(connect(fd, (struct sockaddr *)&sa, sizeof sa), 0);
+		assert_int_equal(write(fd, cases[i].say, strlen(cases[i].say)), strlen(cases[i].say));
+		assert_int_equal(shutdown(fd, SHUT_WR), 0);
+		char text[64] = { 0 };
+		size_t len = 0;
+		for (ssize_t n; (n = read(fd, text + len, sizeof text - 1 - len)) > 0;)
+			len += (size_t)n;
+		assert_string_equal(text, cases[i].hear);
+		close(fd);
+	}
+	stop(&s, &thread);
+	assert_int_equal(s.num_closed, NUM(cases));
 }
 
 static void hostile_lines_end_the_wire(void **state)
@@ -207,6 +254,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(lines_come_back),
+		cmocka_unit_test(a_half_closed_peer_is_answered),
 		cmocka_unit_test(hostile_lines_end_the_wire),
 		cmocka_unit_test(a_live_socket_is_not_stolen_and_a_stale_one_is),
 		cmocka_unit_test(a_failed_connect_is_told_once),
