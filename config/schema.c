@@ -100,7 +100,8 @@ const struct schema_row schema_rows[] = {
 	  .doc = "Where it listens for SMTP." },
 	{ "backend.client_info", SCHEMA_WORD, AT(backend.client_info), .fallback = "none", .words = words_client_info,
 	  .doc = "How the backend learns the real client's address: the XCLIENT command, a PROXY protocol header, or the XFORWARD "
-		 "command, which only its logs use. A backend that does not offer the chosen command gets no mail." },
+		 "command, which only its logs use. A backend that does not offer the chosen command gets no mail. With none and "
+		 "xforward its access rules see danegate's own address: it must not relay for that one." },
 	{ "backend.connect_timeout", SCHEMA_DURATION, AT(backend.connect_timeout_ms), .fallback = "10s", .min = 100,
 	  .max = 10 * MINUTE, .step = 1, .doc = "Longest wait for a connection." },
 	{ "backend.reply_timeout", SCHEMA_DURATION, AT(backend.reply_timeout_ms), .fallback = "60s", .min = 100,

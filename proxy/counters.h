@@ -32,6 +32,11 @@ enum counter_kind { COUNTER_TOTAL, COUNTER_GAUGE };
 	X(REFUSED_ADDRESS, "sessions_refused", "reason=\"address\"", TOTAL, "client connections answered 421 at once") \
 	X(REFUSED_PREFIX, "sessions_refused", "reason=\"prefix\"", TOTAL, "client connections answered 421 at once")   \
 	X(REFUSED_MEMORY, "sessions_refused", "reason=\"memory\"", TOTAL, "client connections answered 421 at once")   \
+	X(PROXY_NAMED, "proxy_headers", "result=\"named\"", TOTAL, "PROXY headers awaited, by what came")               \
+	X(PROXY_LOCAL, "proxy_headers", "result=\"local\"", TOTAL, "PROXY headers awaited, by what came")               \
+	X(PROXY_MALFORMED, "proxy_headers", "result=\"malformed\"", TOTAL, "PROXY headers awaited, by what came")       \
+	X(PROXY_LATE, "proxy_headers", "result=\"late\"", TOTAL, "PROXY headers awaited, by what came")                 \
+	X(PROXY_CLOSED, "proxy_headers", "result=\"closed\"", TOTAL, "PROXY headers awaited, by what came")             \
 	X(ACCEPT_PAUSED, "accept_pauses", "", TOTAL, "times accepting stopped because no descriptor was left")         \
 	X(TIMEOUT_COMMAND, "timeouts", "phase=\"command\"", TOTAL, "deadlines passed, by phase")                       \
 	X(TIMEOUT_DATA, "timeouts", "phase=\"data\"", TOTAL, "deadlines passed, by phase")                             \

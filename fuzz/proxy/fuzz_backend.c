@@ -130,8 +130,8 @@ static void act(struct run *r, uint8_t what)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
-	struct backend_client client = { SLICE_LIT("2001:db8::1"), 1, SLICE_LIT("x\r\ny"), true };
-	struct backend_setup setup = { SLICE_LIT("edge.test"), NULL };
+	struct backend_client client = { .addr = SLICE_LIT("2001:db8::1"), .port = 1, .helo = SLICE_LIT("x\r\ny"), .esmtp = true };
+	struct backend_setup setup = { .hostname = SLICE_LIT("edge.test") };
 	struct run r = { 0 };
 	if (len < 1)
 		return 0;

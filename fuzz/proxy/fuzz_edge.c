@@ -20,7 +20,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
-enum { NORMALIZE = 1, SMALL = 2, XCLIENT = 4, NO_TLS = 8, LACKS = 16, NO_LIMITS = 32 };
+enum { NORMALIZE = 1, SMALL = 2, XCLIENT = 4, NO_TLS = 8, LACKS = 16, NO_LIMITS = 32, XFORWARD = 64 };
 
 struct edge {
 	uint8_t options;
@@ -31,7 +31,7 @@ struct edge {
 	struct bytes client, at_backend, replies;
 	enum smtp_reason end;
 	unsigned num_lines, num_replies, num_yes;
-	bool closed, lost;
+	bool closed, lost, tls;
 };
 
 static void must(enum ec ec)
@@ -61,8 +61,11 @@ static void check_reply(struct edge *e, struct slice s, uint16_t code)
 		assert(s.p[3] == ' ' || s.p[3] == '-');
 		for (size_t i = 4; i < len - 2; i++)
 			assert(s.p[i] >= 0x20 && s.p[i] < 0x7f);
-		if (len > 10 && s.p[5] == '.' && s.p[7] == '.')
+		if (len > 10 && s.p[4] >= '2' && s.p[4] <= '5' && s.p[5] == '.' && s.p[7] == '.')
 			assert(s.p[4] == s.p[0]);
+		/* RFC 3207 4.2: not offered twice; RFC 8689 2: this one only then. */
+		assert(!e->tls || len != 14 || memcmp(s.p, "250-STARTTLS", 12) != 0);
+		assert(e->tls || len != 16 || memcmp(s.p, "250-REQUIRETLS", 14) != 0);
 		last = s.p[3] == ' ';
 		s = slice_from(s, len);
 	}
@@ -96,8 +99,11 @@ static void link_close(struct edge *e)
 
 static void link_open(struct edge *e)
 {
-	struct backend_client client = { SLICE_LIT("2001:db8::7"), 4711, smtp_session_helo(e->s), smtp_session_esmtp(e->s) };
-	struct backend_setup setup = { SLICE_LIT("edge.test"), (e->options & XCLIENT) != 0 ? &client : NULL };
+	struct backend_client client = { .addr = SLICE_LIT("2001:db8::7"), .port = 4711, .helo = smtp_session_helo(e->s),
+		                         .id = SLICE_LIT("f"), .esmtp = smtp_session_esmtp(e->s) };
+	unsigned told = e->options & (XCLIENT | XFORWARD);
+	struct backend_setup setup = { .hostname = SLICE_LIT("edge.test"), .xclient = told == XCLIENT ? &client : NULL,
+		                       .xforward = told == XFORWARD ? &client : NULL };
 	link_close(e);
 	e->b = backend_new(&setup);
 	assert(e->b != NULL);
@@ -112,6 +118,7 @@ static void act(struct edge *e, const struct smtp_event *ev)
 		on_reply(e, ev);
 		break;
 	case SMTP_EV_START_TLS:
+		e->tls = true;
 		e->num_lines++; /* the server may speak first again: a 421 */
 		smtp_session_tls_done(e->s, &(struct smtp_tls_info){ SLICE_LIT("TLSv1.3"), SLICE_LIT("X"), SLICE_LIT("a\r\n.\r\n") });
 		break;
@@ -255,7 +262,7 @@ static void happens(struct edge *e, uint8_t what)
 			backend_eof(e->b);
 		break;
 	case 5:
-		smtp_session_set_offer(e->s, &(struct smtp_caps){ what >= 128 ? UINT32_MAX : 0, 0 }, what < 192);
+		smtp_session_set_offer(e->s, &(struct smtp_caps){ .flags = what >= 128 ? UINT32_MAX : 0 }, what < 192);
 		break;
 	case 6:
 		if (e->b != NULL && backend_free_for_use(e->b))
@@ -303,7 +310,7 @@ static void play(struct edge *e, struct slice client)
 	bool small = (e->options & SMALL) != 0, limits = (e->options & NO_LIMITS) == 0;
 	struct smtp_limits l = { "edge.test", small ? 300 : 0, limits ? 3 : 100, limits ? 30 : 10000, limits ? 8 : 1000,
 		                 limits ? 3 : 1000, (e->options & NORMALIZE) != 0 ? SMTP_BARE_NORMALIZE : SMTP_BARE_REJECT };
-	struct smtp_setup setup = { .limits = &l, .caps = { UINT32_MAX, 0 }, .tls_offered = (e->options & NO_TLS) == 0,
+	struct smtp_setup setup = { .limits = &l, .caps = { .flags = UINT32_MAX }, .tls_offered = (e->options & NO_TLS) == 0,
 		                    .client_addr = SLICE_LIT("192.0.2.1"), .id = SLICE_LIT("f") };
 	struct slice rest = client;
 	e->mta.lacks = (e->options & LACKS) != 0;
@@ -322,6 +329,11 @@ static void play(struct edge *e, struct slice client)
 	}
 	smtp_session_eof(e->s);
 	pump(e);
+	/* A mail server that stopped in the middle of a reply, perhaps a second one too. */
+	for (int i = 0; i < 3 && !e->closed && e->b != NULL; i++) {
+		backend_timeout(e->b);
+		pump(e);
+	}
 	assert(e->closed && smtp_session_deadline(e->s) == SMTP_DEADLINE_NONE);
 	/* The greeting, one per line, and one more that says why we close. */
 	assert(e->num_replies <= 2 + e->num_lines + count(client, '\n') + (client.len > 0));

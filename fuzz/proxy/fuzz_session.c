@@ -33,6 +33,9 @@ static void check_replies(struct slice s)
 		assert(s.p[0] >= '2' && s.p[0] <= '5' && (s.p[3] == ' ' || s.p[3] == '-'));
 		for (size_t i = 0; i < len - 2; i++)
 			assert(s.p[i] >= 0x20 && s.p[i] < 0x7f);
+		/* RFC 2034 4: an enhanced code is of the reply's class. */
+		if (len > 10 && s.p[4] >= '2' && s.p[4] <= '5' && s.p[5] == '.' && s.p[7] == '.')
+			assert(s.p[4] == s.p[0]);
 		s = slice_from(s, len);
 	}
 }
@@ -95,7 +98,7 @@ static void act(struct run *r, const struct smtp_event *ev)
 		break;
 	case SMTP_EV_OPEN_BACKEND:
 		r->open = true;
-		smtp_session_backend_ready(r->s, &(struct smtp_caps){ (r->options & 4) != 0 ? 0 : UINT32_MAX, 0 }, false);
+		smtp_session_backend_ready(r->s, &(struct smtp_caps){ .flags = (r->options & 4) != 0 ? 0 : UINT32_MAX }, false);
 		break;
 	case SMTP_EV_MAIL:
 		assert(r->open);
@@ -159,7 +162,7 @@ static void play(struct run *r, uint8_t options, const uint8_t *data, size_t len
 {
 	struct smtp_limits limits = { "edge.test", (options & 2) != 0 ? 60 : 0, 3, 50, 20, 5,
 		                      (options & 1) != 0 ? SMTP_BARE_NORMALIZE : SMTP_BARE_REJECT };
-	struct smtp_setup setup = { .limits = &limits, .caps = { UINT32_MAX, 0 }, .tls_offered = true,
+	struct smtp_setup setup = { .limits = &limits, .caps = { .flags = UINT32_MAX }, .tls_offered = true,
 		                    .client_addr = SLICE_LIT("192.0.2.1"), .id = SLICE_LIT("f") };
 	struct bytes in = { 0 };
 	r->options = options;

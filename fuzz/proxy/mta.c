@@ -5,7 +5,8 @@
 #include <string.h>
 
 #define EHLO_ALL "250-mta.test\r\n250-PIPELINING\r\n250-SIZE 100000\r\n250-8BITMIME\r\n250-DSN\r\n250-SMTPUTF8\r\n" \
-                 "250-REQUIRETLS\r\n250-XCLIENT NAME ADDR PORT PROTO HELO\r\n250 ENHANCEDSTATUSCODES\r\n"
+                 "250-REQUIRETLS\r\n250-XCLIENT NAME ADDR PORT PROTO HELO\r\n" \
+                 "250-XFORWARD NAME ADDR PORT PROTO HELO IDENT\r\n250 ENHANCEDSTATUSCODES\r\n"
 #define EHLO_NOTHING "250 mta.test\r\n"
 
 static void put(struct bytes *b, struct slice s)
@@ -71,6 +72,9 @@ static void command(struct mta *m, struct slice line)
 		m->lacks = m->lacks && !offers;
 	} else if (starts(line, "XCLIENT ")) {
 		(void)say(m, "220 mta.test again\r\n");
+	} else if (starts(line, "XFORWARD ")) {
+		assert(!m->in_mail && line.len + 2 <= 512);
+		(void)say(m, "250 2.0.0 Ok\r\n");
 	} else if (starts(line, "MAIL FROM:<")) {
 		assert(!m->in_mail);
 		/* No parameter that was not offered: RFC 5321 4.1.1.11. */

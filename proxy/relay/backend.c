@@ -6,7 +6,7 @@
 
 #include "base/steps.h"
 #include "proxy/relay/answer.h"
-#include "proxy/smtp/xtext.h"
+#include "proxy/relay/client_info.h"
 
 enum state {
 	BE_GREETING, /* waiting for the 220, the EHLO reply, XCLIENT's 220 */
@@ -31,18 +31,15 @@ static const struct step_row steps[] = {
 _Static_assert(sizeof steps / sizeof *steps == BE_COUNT, "one row per state");
 
 /* What a reply answers. */
-enum asked { ASK_GREETING, ASK_EHLO, ASK_XCLIENT, ASK_MAIL, ASK_RCPT, ASK_DATA, ASK_DOT, ASK_RSET, ASK_QUIT };
+enum asked { ASK_GREETING, ASK_EHLO, ASK_XCLIENT, ASK_XFORWARD, ASK_MAIL, ASK_RCPT, ASK_DATA, ASK_DOT, ASK_RSET, ASK_QUIT };
 
 enum { ASKED_MAX = 64, EVENTS_MAX = 4, HOSTNAME_MAX = 255 };
 
-/* Attributes that the backend's XCLIENT takes. */
-enum { XC_NAME = 1, XC_ADDR = 2, XC_PORT = 4, XC_PROTO = 8, XC_HELO = 16 };
-
 struct backend {
 	enum state state;
-	bool in_reply, mail_refused, quit_sent, use_xclient, xclient_done;
+	bool in_reply, mail_refused, quit_sent, use_xclient, xclient_done, use_xforward;
 	struct smtp_caps caps;
-	unsigned xclient_attrs;
+	unsigned xclient_attrs, xforward_attrs; /* OR of enum client_info_attribute */
 	uint64_t progress;
 	/* Questions not answered yet, oldest first. The first `num_sent` are sent (or
 	 * in `out`); the lines of the others wait in `held`. */
@@ -55,12 +52,7 @@ struct backend {
 	unsigned num_events, next_event;
 	struct backend_event events[EVENTS_MAX];
 	char hostname[HOSTNAME_MAX + 1];
-	struct {
-		char addr[64];
-		char helo[SMTP_HELO_MAX + 1];
-		uint16_t port;
-		bool esmtp;
-	} client;
+	struct client_info client;
 };
 
 static void enter(struct backend *b, enum state to)
@@ -127,37 +119,31 @@ static void ask_ehlo(struct backend *b)
 	char text[HOSTNAME_MAX + 16];
 	struct writer w = writer_of(text, sizeof text);
 	b->caps = (struct smtp_caps){ 0 };
-	b->xclient_attrs = 0;
+	b->xclient_attrs = b->xforward_attrs = 0;
 	writer_format(&w, "EHLO %s\r\n", b->hostname);
 	ask(b, ASK_EHLO, writer_slice(&w));
 }
 
-static void attribute(struct backend *b, struct writer *w, unsigned bit, const char *name, const char *value)
-{
-	if ((b->xclient_attrs & bit) == 0)
-		return;
-	writer_format(w, " %s=", name);
-	if (value[0] == '\0')
-		writer_str(w, "[UNAVAILABLE]");
-	else
-		xtext_encode(w, slice_str(value));
-}
-
 static void ask_xclient(struct backend *b)
 {
-	char text[BACKEND_LINE_MAX], port[8], addr[80];
+	char text[XCLIENT_LINE_MAX];
 	struct writer w = writer_of(text, sizeof text);
-	struct writer p = writer_of(port, sizeof port), a = writer_of(addr, sizeof addr);
-	writer_format(&p, "%u", (unsigned)b->client.port);
-	writer_format(&a, "%s%s", strchr(b->client.addr, ':') != NULL ? "IPV6:" : "", b->client.addr);
-	writer_str(&w, "XCLIENT");
-	attribute(b, &w, XC_NAME, "NAME", "");
-	attribute(b, &w, XC_ADDR, "ADDR", addr);
-	attribute(b, &w, XC_PORT, "PORT", b->client.port != 0 ? port : "");
-	attribute(b, &w, XC_PROTO, "PROTO", b->client.esmtp ? "ESMTP" : "SMTP");
-	attribute(b, &w, XC_HELO, "HELO", b->client.helo);
-	writer_str(&w, "\r\n");
+	client_info_xclient(&w, &b->client, b->xclient_attrs);
+	assert(!w.bad);
 	ask(b, ASK_XCLIENT, writer_slice(&w));
+}
+
+/* Before each MAIL: the backend forgets it at the end of the transaction. */
+static void ask_xforward(struct backend *b)
+{
+	char where[XFORWARD_LINE_MAX], who[XFORWARD_LINE_MAX];
+	struct writer w = writer_of(where, sizeof where), v = writer_of(who, sizeof who);
+	client_info_xforward_where(&w, &b->client, b->xforward_attrs);
+	client_info_xforward_who(&v, &b->client, b->xforward_attrs);
+	assert(!w.bad && !v.bad);
+	ask(b, ASK_XFORWARD, writer_slice(&w)); /* without ADDR we would not be here */
+	if (b->state != BE_DEAD && v.len > 0)
+		ask(b, ASK_XFORWARD, writer_slice(&v));
 }
 
 static struct slice take_word(struct slice *s)
@@ -168,14 +154,18 @@ static struct slice take_word(struct slice *s)
 	return head;
 }
 
-static void read_xclient_attrs(struct backend *b, struct slice rest)
+/* RFC 9422 3: name=value; a limit that is no number is ignored. */
+static void read_limits(struct backend *b, struct slice rest)
 {
-	static const char *const names[] = { "NAME", "ADDR", "PORT", "PROTO", "HELO" };
 	while (rest.len > 0) {
-		struct slice word = take_word(&rest);
-		for (unsigned i = 0; i < sizeof names / sizeof *names; i++)
-			if (slice_eq_nocase(word, slice_str(names[i])))
-				b->xclient_attrs |= 1U << i;
+		struct slice word = take_word(&rest), name = slice_first(word, sizeof "RCPTMAX=" - 1);
+		uint64_t n = 0;
+		if (parse_u64(slice_from(word, name.len), UINT64_MAX, &n) != EC_OK)
+			continue;
+		if (slice_eq_nocase(name, SLICE_LIT("RCPTMAX=")))
+			b->caps.rcpt_max = n;
+		else if (slice_eq_nocase(name, SLICE_LIT("MAILMAX=")))
+			b->caps.mail_max = n;
 	}
 }
 
@@ -191,7 +181,8 @@ static void read_keyword(struct backend *b, struct slice text)
 		{ "ENHANCEDSTATUSCODES", SMTP_CAP_ENHANCED }, { "DSN", SMTP_CAP_DSN },
 		{ "SMTPUTF8", SMTP_CAP_SMTPUTF8 },     { "CHUNKING", SMTP_CAP_CHUNKING },
 		{ "BINARYMIME", SMTP_CAP_BINARYMIME }, { "REQUIRETLS", SMTP_CAP_REQUIRETLS },
-		{ "XCLIENT", SMTP_CAP_XCLIENT },
+		{ "XCLIENT", SMTP_CAP_XCLIENT },       { "XFORWARD", SMTP_CAP_XFORWARD },
+		{ "LIMITS", SMTP_CAP_LIMITS },
 	};
 	struct slice word = take_word(&text);
 	for (size_t i = 0; i < sizeof words / sizeof *words; i++)
@@ -200,7 +191,11 @@ static void read_keyword(struct backend *b, struct slice text)
 	if (slice_eq_nocase(word, SLICE_LIT("SIZE")) && parse_u64(text, UINT64_MAX, &b->caps.size_max) != EC_OK)
 		b->caps.size_max = 0;
 	if (slice_eq_nocase(word, SLICE_LIT("XCLIENT")))
-		read_xclient_attrs(b, text);
+		b->xclient_attrs = client_info_attributes(text);
+	else if (slice_eq_nocase(word, SLICE_LIT("XFORWARD")))
+		b->xforward_attrs = client_info_attributes(text);
+	else if (slice_eq_nocase(word, SLICE_LIT("LIMITS")))
+		read_limits(b, text);
 }
 
 static void copy_text(char *to, size_t cap, struct slice from)
@@ -217,12 +212,15 @@ struct backend *backend_new(const struct backend_setup *setup)
 	if (b == NULL)
 		return NULL;
 	copy_text(b->hostname, sizeof b->hostname, setup->hostname);
-	if (setup->xclient != NULL) {
-		b->use_xclient = true;
-		copy_text(b->client.addr, sizeof b->client.addr, setup->xclient->addr);
-		copy_text(b->client.helo, sizeof b->client.helo, setup->xclient->helo);
-		b->client.port = setup->xclient->port;
-		b->client.esmtp = setup->xclient->esmtp;
+	b->use_xclient = setup->xclient != NULL;
+	b->use_xforward = setup->xforward != NULL;
+	const struct backend_client *client = b->use_xclient ? setup->xclient : setup->xforward;
+	if (client != NULL) {
+		copy_text(b->client.addr, sizeof b->client.addr, client->addr);
+		copy_text(b->client.helo, sizeof b->client.helo, client->helo);
+		copy_text(b->client.id, sizeof b->client.id, client->id);
+		b->client.port = client->port;
+		b->client.esmtp = client->esmtp;
 	}
 	b->asked[0] = ASK_GREETING;
 	b->num_asked = b->num_sent = 1;
@@ -265,10 +263,12 @@ static void give_answer(struct backend *b, const struct answer_reader *from)
 static void on_ehlo(struct backend *b)
 {
 	bool need = b->use_xclient && !b->xclient_done;
-	if (need && ((b->caps.flags & SMTP_CAP_XCLIENT) == 0 || (b->xclient_attrs & XC_ADDR) == 0)) {
+	if (need && ((b->caps.flags & SMTP_CAP_XCLIENT) == 0 || (b->xclient_attrs & CLIENT_INFO_ADDR) == 0)) {
 		lost(b, SMTP_WHY_BACKEND_CONFIG, "the backend does not offer us XCLIENT");
 	} else if (need) {
 		ask_xclient(b);
+	} else if (b->use_xforward && (b->xforward_attrs & CLIENT_INFO_ADDR) == 0) {
+		lost(b, SMTP_WHY_BACKEND_CONFIG, "the backend does not offer us XFORWARD");
 	} else {
 		enter(b, BE_IDLE);
 		emit(b, (struct backend_event){ .kind = BACKEND_EV_READY, .caps = &b->caps });
@@ -321,7 +321,7 @@ static void on_yes(struct backend *b, enum asked what)
 		give_answer(b, &b->reader);
 		break;
 	default:
-		break; /* MAIL and RSET: as hoped */
+		break; /* XFORWARD, MAIL and RSET: as hoped */
 	}
 }
 
@@ -335,6 +335,9 @@ static void on_no(struct backend *b, enum asked what)
 		break;
 	case ASK_XCLIENT:
 		lost(b, SMTP_WHY_BACKEND_CONFIG, "the backend refused XCLIENT");
+		break;
+	case ASK_XFORWARD:
+		lost(b, SMTP_WHY_BACKEND_CONFIG, "the backend refused XFORWARD");
 		break;
 	case ASK_MAIL:
 		b->mail_refused = true;
@@ -468,6 +471,11 @@ void backend_mail(struct backend *b, const struct smtp_mail *mail)
 		return;
 	b->mail_refused = false;
 	enter(b, BE_MAIL);
+	if (b->use_xforward) {
+		ask_xforward(b);
+		if (b->state == BE_DEAD)
+			return;
+	}
 	smtp_print_mail(&w, mail, b->caps.flags);
 	assert(!w.bad);
 	ask(b, ASK_MAIL, writer_slice(&w));

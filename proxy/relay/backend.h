@@ -2,7 +2,7 @@
  *        out, replies in, events to the shell.
  * Never: passes on a reply it has not understood; sends a parameter the backend
  *        does not offer; completes a message by itself; touches a socket.
- * Spec:  RFC 5321 4.2, 4.5.3.2; RFC 2920; Postfix XCLIENT_README for XCLIENT.
+ * Spec:  RFC 5321 4.2, 4.5.3.2; RFC 2920; Postfix XCLIENT_README, XFORWARD_README.
  * Start at: "The contract" below. */
 #ifndef PROXY_RELAY_BACKEND_H
 #define PROXY_RELAY_BACKEND_H
@@ -57,12 +57,13 @@ struct backend_event {
 	const char *words;                /* LOST: for the log, static */
 };
 
-/* struct backend_client is the real client, for XCLIENT; every value is
- * xtext-encoded. Empty = [UNAVAILABLE]. */
+/* struct backend_client is the real client, for XCLIENT and XFORWARD; every value
+ * is xtext-encoded. Empty = [UNAVAILABLE]. */
 struct backend_client {
 	struct slice addr; /* numeric text; "IPV6:" is put before one with a colon */
 	uint16_t port;
 	struct slice helo;
+	struct slice id; /* of the session, for XFORWARD's IDENT */
 	bool esmtp;
 };
 
@@ -71,6 +72,8 @@ struct backend_setup {
 	const struct backend_client *xclient; /* NULL: XCLIENT is not used. Else it is needed: a backend
 	                                       * that does not offer it is LOST (BACKEND_CONFIG), because
 	                                       * it would take us for the client, and trust us */
+	const struct backend_client *xforward; /* the same of XFORWARD, which goes before each MAIL: the backend
+	                                        * forgets it with the transaction. Not both */
 };
 
 struct backend;

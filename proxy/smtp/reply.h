@@ -18,6 +18,7 @@
 	X(QUIT, "quit")                                 \
 	X(EOF, "client_closed")                         \
 	X(EARLY_TALK, "early_talk")                     \
+	X(PROXY_HEADER, "proxy_header")                 \
 	X(BARE_LF, "bare_lf")                           \
 	X(BARE_CR, "bare_cr")                           \
 	X(NUL, "nul")                                   \

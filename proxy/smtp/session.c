@@ -56,6 +56,7 @@ struct smtp_session *smtp_session_new(const struct smtp_setup *setup)
 	s->tls_offered = setup->tls_offered;
 	s->first_line = true;
 	s->addr_len = copy_text(s->addr, sizeof s->addr, setup->client_addr);
+	s->normalize = setup->normalize || s->limits->bare_newline == SMTP_BARE_NORMALIZE;
 	s->id_len = copy_text(s->id, sizeof s->id, setup->id);
 	return s;
 }
@@ -227,6 +228,14 @@ void smtp_session_feed(struct smtp_session *s, struct slice in, size_t *out_used
 	session_settle(s);
 	if (s->eof && *out_used == 0 && s->num_queued == 0 && !session_waits(s))
 		session_close(s, SMTP_WHY_EOF);
+}
+
+void smtp_session_set_client(struct smtp_session *s, struct slice addr, bool normalize)
+{
+	if (s->state != ST_WAIT)
+		return;
+	s->addr_len = copy_text(s->addr, sizeof s->addr, addr);
+	s->normalize = normalize || s->limits->bare_newline == SMTP_BARE_NORMALIZE;
 }
 
 void smtp_session_greet(struct smtp_session *s)

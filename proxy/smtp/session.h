@@ -120,6 +120,7 @@ struct smtp_setup {
 	bool tls_offered;           /* STARTTLS is offered */
 	struct slice client_addr;   /* numeric text, no brackets: "192.0.2.1", "2001:db8::1" */
 	struct slice id;            /* of this session, letters and digits */
+	bool normalize;             /* bare newlines are normalized, whatever `limits` says */
 };
 
 /* struct smtp_tls_info is what tls_done reports; copied. */
@@ -134,6 +135,10 @@ struct smtp_session;
 /* smtp_session_new makes a session that has not greeted yet. NULL: no memory. */
 struct smtp_session *smtp_session_new(const struct smtp_setup *setup);
 void smtp_session_free(struct smtp_session *s);
+
+/* smtp_session_set_client says who the client is after all, from a PROXY header:
+ * `addr` and `normalize` as in struct smtp_setup. Before the greeting only. */
+void smtp_session_set_client(struct smtp_session *s, struct slice addr, bool normalize);
 
 /* smtp_session_greet sends the 220. Octets fed before it are early talk: 554
  * and close. */

@@ -241,7 +241,7 @@ static void begin_message(struct smtp_session *s)
 	struct writer w = writer_of(t->head, sizeof t->head);
 	smtp_received_print(&w, &r);
 	assert(!w.bad);
-	smtp_data_init(&t->data, s->limits->bare_newline == SMTP_BARE_NORMALIZE, t->chunked, session_size_limit(s));
+	smtp_data_init(&t->data, s->normalize, t->chunked, session_size_limit(s));
 	t->link = LINK_DATA;
 	t->ranges[0] = writer_slice(&w);
 	t->num_ranges = 1;

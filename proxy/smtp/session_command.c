@@ -33,6 +33,12 @@ static uint32_t offer(const struct smtp_session *s)
 	return ours | (s->caps.flags & kept);
 }
 
+/* What the backend said of itself binds us too, where it is less. */
+static unsigned long long lesser(uint32_t ours, uint64_t behind)
+{
+	return behind != 0 && behind < ours ? behind : ours;
+}
+
 static void reply_ehlo(struct smtp_session *s)
 {
 	static const struct {
@@ -54,6 +60,10 @@ static void reply_ehlo(struct smtp_session *s)
 		writer_format(&w, "250-SIZE %llu\r\n", (unsigned long long)session_size_limit(s));
 	else
 		writer_str(&w, "250-SIZE\r\n");
+	/* RFC 9422: what a client would otherwise find out by being refused. */
+	writer_format(&w, "250-LIMITS MAILMAX=%llu RCPTMAX=%llu\r\n",
+	              lesser(s->limits->max_transactions, s->caps.mail_max),
+	              lesser(s->limits->max_recipients, s->caps.rcpt_max));
 	writer_str(&w, "250 ENHANCEDSTATUSCODES\r\n");
 	session_reply_bytes(s, writer_slice(&w), 250, SMTP_WHY_NONE, false);
 }

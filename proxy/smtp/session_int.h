@@ -68,6 +68,7 @@ struct smtp_session {
 	const struct smtp_limits *limits;
 	struct smtp_caps caps;
 	bool tls_offered, tls_active;
+	bool normalize; /* bare newlines of this client */
 	bool esmtp, skipping, first_line, eof, draining;
 	enum state state;
 	enum smtp_reply_id skip_reply; /* given when the line being skipped ends; NONE: given already */

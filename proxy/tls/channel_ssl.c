@@ -38,11 +38,14 @@ struct channel {
 	struct bytes kept;
 	struct bytes *out; /* of the call in progress */
 	uint64_t taken;    /* cipher bytes used so far */
+	uint64_t records;  /* received so far, those of the handshake too */
+	uint64_t plain;    /* octets they carried to us */
+	uint64_t tiny_free;
 	uint32_t key_updates;
 	enum key_algorithm algorithm;
 	enum channel_sni match;
 	bool no_memory;
-	bool flooded;
+	const char *flood; /* NULL, or what there is too much of; static */
 	enum ec failed;    /* EC_OK while the channel works; what ended it else */
 	const char *words; /* about `failed`; static */
 };
@@ -197,17 +200,28 @@ static int on_ticket(SSL *ssl, uint8_t *name, uint8_t *iv, EVP_CIPHER_CTX *ciphe
 	return 1;
 }
 
-/* on_message counts KeyUpdates: BoringSSL bounds those in a row, not those with
- * a byte of data in between. */
+/* A record costs us the same whether it carries one octet or 16 KiB; who writes
+ * text has no need of records that carry next to nothing. */
+static void count_record(struct channel *c)
+{
+	c->records++;
+	if (c->records > c->tiny_free + c->plain / CHANNEL_TINY)
+		c->flood = "too many tiny records";
+}
+
+/* on_message counts records, and KeyUpdates: BoringSSL bounds those in a row, not
+ * those with a byte of data in between. */
 static void on_message(int is_write, int version, int type, const void *p, size_t len, SSL *ssl, void *arg)
 {
 	(void)version, (void)arg;
+	struct channel *c = SSL_get_app_data(ssl);
+	if (!is_write && type == SSL3_RT_HEADER)
+		count_record(c);
 	if (is_write || type != SSL3_RT_HANDSHAKE || len == 0 || *(const uint8_t *)p != HANDSHAKE_KEY_UPDATE)
 		return;
-	struct channel *c = SSL_get_app_data(ssl);
 	c->key_updates++;
 	if (c->key_updates > KEY_UPDATES_FREE + c->taken / BYTES_PER_KEY_UPDATE)
-		c->flooded = true;
+		c->flood = "too many KeyUpdates";
 }
 
 /* ---- contexts ---- */
@@ -318,6 +332,7 @@ struct channel *channel_new(struct snapshot *s)
 		return NULL;
 	c->snapshot = snapshot_ref(s);
 	c->identity = snapshot_default(s);
+	c->tiny_free = CHANNEL_TINY_FREE;
 	c->algorithm = c->identity->keys[0].info.algorithm;
 	SSL_CTX *ctx = context_of(s, c->identity, c->algorithm, NULL);
 	BIO *bio = bio_method() == NULL ? NULL : BIO_new(bio_method());
@@ -334,6 +349,11 @@ struct channel *channel_new(struct snapshot *s)
 	SSL_set_accept_state(c->ssl);
 	SSL_set_shed_handshake_config(c->ssl, 1);
 	return c;
+}
+
+void channel_allow_tiny(struct channel *c, uint64_t num)
+{
+	c->tiny_free = num;
 }
 
 void channel_free(struct channel *c)
@@ -443,12 +463,12 @@ enum ec channel_read(struct channel *c, void *p, size_t cap, size_t *got, struct
 	while (*got < cap && ec == EC_OK) {
 		size_t room = cap - *got;
 		int r = SSL_read(c->ssl, (uint8_t *)p + *got, room > INT32_MAX ? INT32_MAX : (int)room);
-		if (c->flooded)
-			ec = fail(c, EC_LIMIT, "too many KeyUpdates");
+		if (c->flood != NULL)
+			ec = fail(c, EC_LIMIT, c->flood);
 		else if (r <= 0)
 			ec = verdict(c, r);
 		else
-			*got += (size_t)r;
+			c->plain += (uint64_t)r, *got += (size_t)r;
 	}
 	c->out = NULL;
 	/* What came before the end is delivered first; the end shows again. */

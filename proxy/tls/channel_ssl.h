@@ -51,6 +51,10 @@ enum ec channel_prepare(struct snapshot *s, struct why *why) MUST_CHECK;
 
 /* channel_new makes a channel that shares `s`, for its whole life. NULL: no memory. */
 struct channel *channel_new(struct snapshot *s);
+/* channel_allow_tiny sets how many records the peer may send beyond one for each
+ * CHANNEL_TINY octets that they carried; CHANNEL_TINY_FREE without a call. */
+enum { CHANNEL_TINY = 16, CHANNEL_TINY_FREE = 10000 };
+void channel_allow_tiny(struct channel *c, uint64_t num);
 /* channel_free sends nothing; see channel_shutdown. NULL is accepted. */
 void channel_free(struct channel *c);
 
@@ -71,7 +75,8 @@ void channel_info(const struct channel *c, struct channel_info *info);
 /* channel_read decrypts into `p` as much as fits and is at hand. Returns EC_OK
  * with `*got` > 0, EC_AGAIN, EC_CLOSED (close_notify: an honest end), EC_TLS (a
  * record that is none, a bad MAC, an alert, renegotiation), EC_LIMIT (records
- * that carry nothing: empty ones, KeyUpdates without end). */
+ * that carry nothing: empty ones, KeyUpdates without end; or almost nothing, as
+ * channel_allow_tiny says). */
 enum ec channel_read(struct channel *c, void *p, size_t cap, size_t *got, struct bytes *out,
                      struct why *why) MUST_CHECK;
 

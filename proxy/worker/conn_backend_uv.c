@@ -171,7 +171,10 @@ static enum ec queue_proxy_header(struct conn *c)
 	struct writer w = writer_of(text, sizeof text);
 	struct sockaddr_storage local = { 0 };
 	int len = sizeof local;
-	(void)uv_tcp_getsockname(&c->tcp, (struct sockaddr *)&local, &len);
+	if (c->local.ss_family != AF_UNSPEC)
+		local = c->local;
+	else
+		(void)uv_tcp_getsockname(&c->tcp, (struct sockaddr *)&local, &len);
 	struct proxy_end from = end_of(c->client), to = end_of(local);
 	enum ec ec = proxy_v2_encode(&w, &from, &to);
 	return ec == EC_OK ? link_queue(c->link, writer_slice(&w)) : ec;
@@ -187,11 +190,13 @@ static enum ec greet(struct conn *c)
 		.addr = slice_str(addr),
 		.port = address_port(&c->client),
 		.helo = smtp_session_helo(c->session),
+		.id = slice_str(c->id),
 		.esmtp = smtp_session_esmtp(c->session),
 	};
 	struct backend_setup setup = {
 		.hostname = slice_str(cfg->proxy.hostname),
 		.xclient = cfg->backend.client_info == CONFIG_CLIENT_XCLIENT ? &client : NULL,
+		.xforward = cfg->backend.client_info == CONFIG_CLIENT_XFORWARD ? &client : NULL,
 	};
 	enum ec ec = EC_OK;
 	if (cfg->backend.client_info == CONFIG_CLIENT_PROXY_V2)

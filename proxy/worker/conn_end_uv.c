@@ -123,6 +123,10 @@ static void log_session(struct conn *c)
 	log_begin(&l, LOG_INFO, "session");
 	log_str(&l, "id", c->id);
 	log_str(&l, "client", addr);
+	if (!address_eq(&c->client, &c->peer)) {
+		address_print(addr, &c->peer);
+		log_str(&l, "proxy", addr);
+	}
 	log_str(&l, "reason", smtp_reason_name(c->reason));
 	if (c->words[0] != '\0')
 		log_str(&l, "why", c->words);
@@ -167,7 +171,7 @@ static void leave(struct conn *c)
 	if (c->next != NULL)
 		c->next->prev = c->prev;
 	w->num_conns--;
-	clients_leave(w->clients, &c->client);
+	clients_leave(w->clients, c->named ? &c->client : NULL);
 	counters_set(w->counters, COUNT_SESSIONS_OPEN, w->num_conns);
 	counters_set(w->counters, COUNT_ADDRESSES, clients_num_addresses(w->clients));
 	if (c->secure)

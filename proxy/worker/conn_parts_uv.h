@@ -38,6 +38,8 @@ struct conn {
 
 	/* For logs and lists. */
 	struct sockaddr_storage client;
+	struct sockaddr_storage peer;  /* differs from `client` behind a balancer */
+	struct sockaddr_storage local; /* where the client connected to, if a PROXY header said so */
 	char id[WORK_ID_SIZE];
 	char *mail_from; /* of the message under way; NULL: none */
 	uint32_t mail_recipients;
@@ -48,6 +50,8 @@ struct conn {
 	enum smtp_reason reason; /* why it ends */
 	char words[96];          /* more about that */
 
+	bool header_due; /* a PROXY header must come first */
+	bool named;      /* `client` is counted in work->clients */
 	bool reading;
 	bool secure;    /* the handshake is complete */
 	bool link_eof_told; /* the backend engine knows that the link ended */
@@ -74,6 +78,11 @@ void conn_break(struct conn *c, enum smtp_reason reason, const char *words);
 void conn_tls_begin(struct conn *c);
 bool conn_tls_step(struct conn *c);
 bool conn_tls_refill(struct conn *c);
+
+/* conn_proxy_uv.c. _step reads the PROXY header while header_due; _late ends the
+ * connection without a greeting. */
+bool conn_proxy_step(struct conn *c);
+void conn_proxy_late(struct conn *c);
 
 /* conn_backend_uv.c. _event acts on the session's events for the backend. _step
  * moves what the link has. _drop closes the link. _lost does, and tells the

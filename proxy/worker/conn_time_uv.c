@@ -12,7 +12,7 @@ static int64_t client_timeout(const struct conn *c, enum smtp_deadline phase)
 	const struct config_smtp *smtp = &c->settings->config->smtp;
 	switch (phase) {
 	case SMTP_DEADLINE_GREETING:
-		return smtp->greeting_delay_ms;
+		return c->header_due ? c->settings->config->proxy.proxy_protocol_timeout_ms : smtp->greeting_delay_ms;
 	case SMTP_DEADLINE_COMMAND:
 		return smtp->command_timeout_ms;
 	case SMTP_DEADLINE_BODY:
@@ -120,6 +120,10 @@ static void client_late(struct conn *c)
 		if (!c->lingering)
 			work_count(c->work, COUNT_TIMEOUT_WRITE);
 		conn_close(c);
+		return;
+	}
+	if (c->header_due) {
+		conn_proxy_late(c);
 		return;
 	}
 	if (c->client_phase == SMTP_DEADLINE_GREETING) {

@@ -14,6 +14,8 @@ void conn_tls_begin(struct conn *c)
 	c->tls = c->work->snapshot == NULL ? NULL : channel_new(c->work->snapshot);
 	if (c->tls == NULL)
 		smtp_session_tls_failed(c->session);
+	else
+		channel_allow_tiny(c->tls, c->settings->config->limits.tiny_tls_records);
 }
 
 static void count_failure(struct conn *c, enum ec ec, bool handshake)

@@ -1,7 +1,8 @@
 /* One connection.
  *
  * Happy path, in the order of the callbacks:
- *   conn_open          greet now, or after greeting_delay (conn_on_deadline)
+ *   conn_open          greet now, or after greeting_delay (conn_on_deadline), or after
+ *                      the PROXY header of a load balancer (conn_proxy_uv.c)
  *   on_alloc, on_read  client bytes; under TLS they go to the channel
  *   link's on_event    connected to the backend; its replies; its socket took bytes
  *   on_written         the client took what it had not taken at once
@@ -114,6 +115,8 @@ static bool step_input(struct conn *c)
 	c->blocked = backed_up(c);
 	if (c->blocked)
 		return false;
+	if (c->header_due)
+		return conn_proxy_step(c);
 	if ((c->view.len > 0 || c->eof_told) && feed_view(c))
 		return true;
 	return c->secure && !c->broken && smtp_session_wants(c->session) && conn_tls_refill(c);
@@ -309,6 +312,7 @@ static struct smtp_session *make_session(struct conn *c)
 		.tls_offered = c->work->snapshot != NULL,
 		.client_addr = slice_str(addr),
 		.id = slice_str(c->id),
+		.normalize = settings_exempt(c->settings, &c->client),
 	};
 	return smtp_session_new(&setup);
 }
@@ -318,12 +322,14 @@ static void on_never_opened(uv_handle_t *h)
 	free(h->data);
 }
 
-enum ec conn_open(struct work *w, int fd, const struct sockaddr_storage *client)
+enum ec conn_open(struct work *w, int fd, const struct sockaddr_storage *client, bool header_due)
 {
 	struct conn *c = calloc(1, sizeof *c);
 	if (c != NULL) {
 		c->work = w;
-		c->client = *client;
+		c->client = c->peer = *client;
+		c->header_due = header_due;
+		c->named = !header_due;
 		c->settings = w->settings;
 		work_new_id(w, c->id);
 		c->session = make_session(c);
@@ -331,7 +337,7 @@ enum ec conn_open(struct work *w, int fd, const struct sockaddr_storage *client)
 	if (c == NULL || c->session == NULL) {
 		free(c);
 		close(fd);
-		clients_leave(w->clients, client);
+		clients_leave(w->clients, header_due ? NULL : client);
 		return EC_NO_MEMORY;
 	}
 	uv_tcp_init(&w->loop, &c->tcp);
@@ -339,7 +345,7 @@ enum ec conn_open(struct work *w, int fd, const struct sockaddr_storage *client)
 	if (uv_tcp_open(&c->tcp, fd) < 0) {
 		close(fd);
 		smtp_session_free(c->session);
-		clients_leave(w->clients, client);
+		clients_leave(w->clients, header_due ? NULL : client);
 		uv_close((uv_handle_t *)&c->tcp, on_never_opened);
 		return EC_IO;
 	}
@@ -354,7 +360,7 @@ enum ec conn_open(struct work *w, int fd, const struct sockaddr_storage *client)
 	counters_set(w->counters, COUNT_SESSIONS_OPEN, w->num_conns);
 	c->started_ms = work_now(w).ms;
 	c->session_ms = c->started_ms + c->settings->config->smtp.session_timeout_ms;
-	if (c->settings->config->smtp.greeting_delay_ms == 0)
+	if (!header_due && c->settings->config->smtp.greeting_delay_ms == 0)
 		smtp_session_greet(c->session);
 	conn_pump(c);
 	return EC_OK;

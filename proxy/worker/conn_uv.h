@@ -11,9 +11,10 @@
 #include "proxy/worker/work_uv.h"
 
 /* conn_open makes a session of the accepted socket `fd`, which it takes, and which
- * clients_enter has welcomed. Returns EC_NO_MEMORY or EC_IO; then everything,
+ * clients_enter has welcomed; with `header_due` it was clients_enter_unnamed, and a
+ * PROXY header must come first. Returns EC_NO_MEMORY or EC_IO; then everything,
  * the count in `clients` included, is undone. */
-enum ec conn_open(struct work *w, int fd, const struct sockaddr_storage *client) MUST_CHECK;
+enum ec conn_open(struct work *w, int fd, const struct sockaddr_storage *client, bool header_due) MUST_CHECK;
 
 /* conn_drain_all asks every session to end once no transaction is open. */
 void conn_drain_all(struct work *w);

@@ -31,33 +31,30 @@ struct door {
 };
 
 /* refuse answers in one write, without a session: being refused must be cheap. */
-static void refuse(struct work *w, int fd, enum counter why)
+static void refuse(struct work *w, int fd, enum clients_verdict why)
 {
 	char text[SMTP_REPLY_LINE_MAX];
 	struct writer line = writer_of(text, sizeof text);
 	smtp_reply_print(&line, SMTP_R_BUSY);
-	work_count(w, why);
+	work_count_refused(w, why);
 	(void)send(fd, line.p, line.len, MSG_DONTWAIT | MSG_NOSIGNAL);
 	close(fd);
 }
 
 static void welcome(struct work *w, int fd, struct sockaddr_storage *who)
 {
-	static const enum counter refused[] = {
-		[CLIENTS_OVER_SESSIONS] = COUNT_REFUSED_SESSIONS,
-		[CLIENTS_OVER_ADDRESS] = COUNT_REFUSED_ADDRESS,
-		[CLIENTS_OVER_PREFIX] = COUNT_REFUSED_PREFIX,
-		[CLIENTS_NO_MEMORY] = COUNT_REFUSED_MEMORY,
-	};
 	address_unmap(who);
 	work_count(w, COUNT_ACCEPTED);
-	enum clients_verdict verdict = clients_enter(w->clients, &w->settings->clients, who);
+	/* Who stands behind a balancer is not known yet. */
+	bool balancer = settings_balancer(w->settings, who);
+	enum clients_verdict verdict = balancer ? clients_enter_unnamed(w->clients, &w->settings->clients)
+	                                        : clients_enter(w->clients, &w->settings->clients, who);
 	if (verdict != CLIENTS_WELCOME) {
-		refuse(w, fd, refused[verdict]);
+		refuse(w, fd, verdict);
 		return;
 	}
 	counters_set(w->counters, COUNT_ADDRESSES, clients_num_addresses(w->clients));
-	if (conn_open(w, fd, who) != EC_OK)
+	if (conn_open(w, fd, who, balancer) != EC_OK)
 		work_count(w, COUNT_REFUSED_MEMORY);
 }
 

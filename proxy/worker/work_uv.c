@@ -5,7 +5,21 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/network.h"
 #include "proxy/worker/conn_uv.h"
+
+static enum ec read_networks(const struct config_list *list, struct network **out, size_t *out_num, struct why *why)
+{
+	if (list->num == 0)
+		return EC_OK;
+	*out = calloc(list->num, sizeof **out);
+	if (*out == NULL)
+		return why_set(why, EC_NO_MEMORY, "out of memory");
+	enum ec ec = EC_OK;
+	for (; ec == EC_OK && *out_num < list->num; ++*out_num)
+		ec = network_parse(slice_str(list->items[*out_num]), &(*out)[*out_num], why);
+	return ec;
+}
 
 enum ec settings_new(struct config *config, struct settings **out, struct why *why)
 {
@@ -28,6 +42,10 @@ enum ec settings_new(struct config *config, struct settings **out, struct why *w
 	s->clients = (struct clients_limits){ config->limits.sessions, config->limits.sessions_per_address,
 		                              config->limits.sessions_per_prefix };
 	enum ec ec = dial_target_parse(config->backend.address, &s->backend, why);
+	if (ec == EC_OK)
+		ec = read_networks(&config->proxy.proxy_protocol_from, &s->balancers, &s->num_balancers, why);
+	if (ec == EC_OK)
+		ec = read_networks(&smtp->bare_newline_exempt, &s->exempt, &s->num_exempt, why);
 	if (ec != EC_OK) {
 		settings_unref(s);
 		return ec;
@@ -47,7 +65,19 @@ void settings_unref(struct settings *s)
 	if (s == NULL || --s->refs > 0)
 		return;
 	config_free(s->owned);
+	free(s->balancers);
+	free(s->exempt);
 	free(s);
+}
+
+bool settings_balancer(const struct settings *s, const struct sockaddr_storage *peer)
+{
+	return networks_have(s->balancers, s->num_balancers, peer);
+}
+
+bool settings_exempt(const struct settings *s, const struct sockaddr_storage *client)
+{
+	return networks_have(s->exempt, s->num_exempt, client);
 }
 
 /* The tick runs only while something is watched: an idle worker sleeps. */
@@ -94,6 +124,17 @@ void work_count(struct work *w, enum counter which)
 void work_count_by(struct work *w, enum counter which, int64_t by)
 {
 	counters_add(w->counters, which, by);
+}
+
+void work_count_refused(struct work *w, enum clients_verdict verdict)
+{
+	static const enum counter refused[] = {
+		[CLIENTS_OVER_SESSIONS] = COUNT_REFUSED_SESSIONS,
+		[CLIENTS_OVER_ADDRESS] = COUNT_REFUSED_ADDRESS,
+		[CLIENTS_OVER_PREFIX] = COUNT_REFUSED_PREFIX,
+		[CLIENTS_NO_MEMORY] = COUNT_REFUSED_MEMORY,
+	};
+	work_count(w, refused[verdict]);
 }
 
 /* splitmix64: a permutation of 64 bits, so ids differ as long as the numbers do. */

@@ -25,6 +25,9 @@ struct settings {
 	struct smtp_limits limits;
 	struct dial_target backend;
 	struct clients_limits clients;
+	/* proxy.proxy_protocol_from and smtp.bare_newline_exempt. */
+	struct network *balancers, *exempt;
+	size_t num_balancers, num_exempt;
 	unsigned refs;
 	struct config *owned;
 };
@@ -34,6 +37,10 @@ struct settings {
 enum ec settings_new(struct config *config, struct settings **out, struct why *why) MUST_CHECK;
 struct settings *settings_ref(struct settings *s);
 void settings_unref(struct settings *s);
+/* settings_balancer tells whether `peer` owes us a PROXY header; settings_exempt,
+ * whether bare newlines of `client` are normalized. Both unmapped. */
+bool settings_balancer(const struct settings *s, const struct sockaddr_storage *peer);
+bool settings_exempt(const struct settings *s, const struct sockaddr_storage *client);
 
 /* One read takes at most this much; the plain buffer has room for one read behind
  * what an earlier one left over. */
@@ -76,6 +83,8 @@ enum ec work_init(struct work *w, struct counters *counters, struct why *why) MU
 struct mono work_now(const struct work *w);
 void work_count(struct work *w, enum counter which);
 void work_count_by(struct work *w, enum counter which, int64_t by);
+/* work_count_refused counts a client that was not welcome. */
+void work_count_refused(struct work *w, enum clients_verdict verdict);
 
 /* work_new_id writes 16 hex digits, different for each session of the worker and
  * not to be guessed from another worker's. */

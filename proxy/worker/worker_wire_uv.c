@@ -232,7 +232,7 @@ static json_t *names_of(uint32_t flags)
 		{ SMTP_CAP_8BITMIME, "8BITMIME" },     { SMTP_CAP_ENHANCED, "ENHANCEDSTATUSCODES" },
 		{ SMTP_CAP_DSN, "DSN" },               { SMTP_CAP_SMTPUTF8, "SMTPUTF8" }, { SMTP_CAP_CHUNKING, "CHUNKING" },
 		{ SMTP_CAP_BINARYMIME, "BINARYMIME" }, { SMTP_CAP_REQUIRETLS, "REQUIRETLS" },
-		{ SMTP_CAP_XCLIENT, "XCLIENT" },
+		{ SMTP_CAP_XCLIENT, "XCLIENT" },       { SMTP_CAP_XFORWARD, "XFORWARD" },   { SMTP_CAP_LIMITS, "LIMITS" },
 	};
 	json_t *list = json_array();
 	for (size_t i = 0; i < sizeof caps / sizeof *caps; i++)

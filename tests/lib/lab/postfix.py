@@ -205,6 +205,7 @@ class MaildirBackend(Postfix):
             "smtpd_recipient_restrictions": "reject_unauth_destination",
             "smtpd_authorized_xclient_hosts": "127.0.0.0/8",
             "smtpd_authorized_xforward_hosts": "127.0.0.0/8",
+            "local_header_rewrite_clients": "",
             "message_size_limit": "60000000",
             "mailbox_size_limit": "0",
             "virtual_mailbox_limit": "0",

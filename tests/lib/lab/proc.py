@@ -55,8 +55,8 @@ def run(*argv, check=True, timeout=60, input=None, env=None):
     return done
 
 
-def children_of(pid):
-    """All descendants of pid, nearest first."""
+def children_of(pid, nearest=False):
+    """All descendants of pid, nearest first; or only its own children."""
     parents = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
@@ -70,7 +70,8 @@ def children_of(pid):
     while todo:
         for child in parents.get(todo.pop(0), []):
             found.append(child)
-            todo.append(child)
+            if not nearest:
+                todo.append(child)
     return found
 
 

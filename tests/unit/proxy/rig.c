@@ -92,6 +92,8 @@ static void mta_line(struct rig *r, char *line)
 		say(r, HEALTHY_EHLO, m->ehlo);
 	else if (strncmp(line, "XCLIENT ", 8) == 0)
 		say(r, "220 mta.test again\r\n", m->xclient);
+	else if (strncmp(line, "XFORWARD ", 9) == 0)
+		say(r, "250 2.0.0 Ok\r\n", m->xforward);
 	else if (strncmp(line, "MAIL FROM:", 10) == 0)
 		say(r, "250 2.1.0 Ok\r\n", m->mail);
 	else if (strncmp(line, "RCPT TO:", 8) == 0)
@@ -196,8 +198,10 @@ static void link_open(struct rig *r)
 		smtp_session_backend_lost(r->s, SMTP_WHY_BACKEND_CONNECT);
 		return;
 	}
-	struct backend_client client = { SLICE_LIT("2001:db8::7"), 4711, smtp_session_helo(r->s), true };
-	struct backend_setup setup = { SLICE_LIT("edge.test"), r->setup->xclient ? &client : NULL };
+	struct backend_client client = { .addr = SLICE_LIT("2001:db8::7"), .port = 4711, .helo = smtp_session_helo(r->s),
+	                                 .id = SLICE_LIT("id1"), .esmtp = true };
+	struct backend_setup setup = { SLICE_LIT("edge.test"), r->setup->xclient ? &client : NULL,
+	                               r->setup->xforward ? &client : NULL };
 	r->b = backend_new(&setup);
 	assert_non_null(r->b);
 	note(r->out->backend, sizeof r->out->backend, "(");
@@ -430,8 +434,9 @@ void rig_run(const struct rig_setup *setup, struct slice in, enum rig_cut cut, u
 		.max_transactions = or_default(setup->max_transactions, 100),
 		.bare_newline = setup->normalize ? SMTP_BARE_NORMALIZE : SMTP_BARE_REJECT,
 	};
-	struct smtp_setup s = { .limits = &limits, .caps = { or_default(setup->caps, HEALTHY_CAPS), 0 },
-		                .tls_offered = !setup->no_tls, .client_addr = SLICE_LIT("192.0.2.1"), .id = SLICE_LIT("s1") };
+	struct smtp_setup s = { .limits = &limits, .caps = { .flags = or_default(setup->caps, HEALTHY_CAPS) },
+		                .tls_offered = !setup->no_tls, .client_addr = SLICE_LIT("192.0.2.1"), .id = SLICE_LIT("s1"),
+		                .normalize = setup->exempt };
 	memset(out, 0, sizeof *out);
 	r.s = smtp_session_new(&s);
 	assert_non_null(r.s);

@@ -21,7 +21,7 @@
  * connection instead. Texts are raw. RCPT is answered by its local part: no…
  * 550, later… 450, many… 452, multi… two lines, die… closes; else by `rcpt`. */
 struct rig_mta {
-	const char *greeting, *ehlo, *mail, *rcpt, *data, *final, *rset, *xclient;
+	const char *greeting, *ehlo, *mail, *rcpt, *data, *final, *rset, *xclient, *xforward;
 	const char *blurt;       /* said in the middle of the body */
 	bool close_after_final;  /* after the reply to the dot */
 	bool refuse_connect;
@@ -31,7 +31,8 @@ struct rig_setup {
 	struct rig_mta mta;
 	struct rig_mta mta_later; /* from the second connection on, if `two` is set */
 	bool two;
-	bool normalize, no_tls, draining, xclient, talk_early;
+	bool normalize, no_tls, draining, xclient, xforward, talk_early;
+	bool exempt; /* the client is in smtp.bare_newline_exempt */
 	uint64_t max_size;
 	uint32_t max_recipients, max_commands, max_errors, max_transactions;
 	uint32_t caps; /* told to the session at its start; 0: what a healthy MTA offers */

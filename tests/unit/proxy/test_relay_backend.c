@@ -10,7 +10,7 @@
 
 static struct backend *started(const struct backend_client *xclient)
 {
-	struct backend_setup setup = { SLICE_LIT("edge.test"), xclient };
+	struct backend_setup setup = { .hostname = SLICE_LIT("edge.test"), .xclient = xclient };
 	struct backend *b = backend_new(&setup);
 	assert_non_null(b);
 	return b;
@@ -269,7 +269,7 @@ static void test_ends(void **state)
 /* Only what is offered is said, and it is encoded. */
 static void test_xclient(void **state)
 {
-	struct backend_client client = { SLICE_LIT("192.0.2.7"), 0, SLICE_LIT("a b\r\nEVIL=+"), false };
+	struct backend_client client = { .addr = SLICE_LIT("192.0.2.7"), .helo = SLICE_LIT("a b\r\nEVIL=+") };
 	(void)state;
 	struct backend *b = started(&client);
 	feed(b, "220 mta\r\n");
@@ -289,12 +289,138 @@ static void test_xclient(void **state)
 	backend_free(b);
 }
 
+static struct backend *with_xforward(const struct backend_client *client, const char *ehlo)
+{
+	struct backend_setup setup = { .hostname = SLICE_LIT("edge.test"), .xforward = client };
+	struct backend *b = backend_new(&setup);
+	assert_non_null(b);
+	feed(b, "220 mta\r\n");
+	assert_output(b, "EHLO edge.test\r\n");
+	feed(b, ehlo);
+	return b;
+}
+
+#define XF_WHO "XFORWARD HELO=a+20b+0D+0AEVIL+3D+2B IDENT=5ac1\r\n"
+#define XF_WHERE "XFORWARD NAME=[UNAVAILABLE] ADDR=IPV6:2001:db8::7 PORT=4711 PROTO=ESMTP\r\n"
+#define XF_ENVELOPE "MAIL FROM:<>\r\nRCPT TO:<postmaster>\r\n"
+
+/* The backend forgets it with each transaction: it goes before each MAIL. */
+static void test_xforward(void **state)
+{
+	struct backend_client client = { SLICE_LIT("2001:db8::7"), 4711, SLICE_LIT("a b\r\nEVIL=+"), SLICE_LIT("5ac1"), true };
+	(void)state;
+	struct backend *b = with_xforward(&client, "250-mta\r\n250-PIPELINING\r\n250 xforward NAME ADDR PROTO HELO SOURCE PORT IDENT\r\n");
+	assert_int_equal(pull(b, BACKEND_EV_READY).caps->flags, SMTP_CAP_PIPELINING | SMTP_CAP_XFORWARD);
+	for (int round = 0; round < 2; round++) {
+		envelope(b);
+		assert_output(b, XF_WHERE XF_WHO XF_ENVELOPE);
+		feed(b, "250 ok\r\n250 ok\r\n250 ok\r\n550 5.1.1 who\r\n");
+		assert_int_equal(pull(b, BACKEND_EV_ANSWER).answer->code, 550);
+		backend_reset(b);
+		assert_output(b, "RSET\r\n");
+		feed(b, "250 ok\r\n");
+		assert_quiet(b);
+	}
+	/* The backend withdraws it: the mail must not go on as if it were ours. */
+	envelope(b);
+	feed(b, "250 ok\r\n550 5.7.0 no\r\n250 ok\r\n250 ok\r\n");
+	assert_int_equal(pull(b, BACKEND_EV_LOST).reason, SMTP_WHY_BACKEND_CONFIG);
+	assert_quiet(b);
+	backend_free(b);
+}
+
+static void test_xforward_one_by_one(void **state)
+{
+	struct backend_client client = { .addr = SLICE_LIT("192.0.2.7") };
+	(void)state;
+	/* No pipelining: one command at a time. Nothing known of HELO, IDENT not taken. */
+	struct backend *b = with_xforward(&client, "250-mta\r\n250 XFORWARD ADDR HELO PORT\r\n");
+	(void)pull(b, BACKEND_EV_READY);
+	envelope(b);
+	assert_output(b, "XFORWARD ADDR=192.0.2.7 PORT=[UNAVAILABLE]\r\n");
+	feed(b, "250 ok\r\n");
+	assert_output(b, "XFORWARD HELO=[UNAVAILABLE]\r\n");
+	feed(b, "250 ok\r\n");
+	assert_output(b, "MAIL FROM:<>\r\n");
+	backend_free(b);
+	/* What takes no HELO and no IDENT gets one command. */
+	b = with_xforward(&client, "250-mta\r\n250-PIPELINING\r\n250 XFORWARD ADDR\r\n");
+	(void)pull(b, BACKEND_EV_READY);
+	envelope(b);
+	assert_output(b, "XFORWARD ADDR=192.0.2.7\r\n" XF_ENVELOPE);
+	backend_free(b);
+	/* Not offered, or of no use. */
+	static const char *const useless[] = { "250 mta\r\n", "250-mta\r\n250 XFORWARD\r\n", "250-mta\r\n250 XFORWARD NAME HELO\r\n",
+		                               "250-mta\r\n250 XCLIENT ADDR\r\n" };
+	for (size_t i = 0; i < sizeof useless / sizeof *useless; i++) {
+		b = with_xforward(&client, useless[i]);
+		assert_int_equal(pull(b, BACKEND_EV_LOST).reason, SMTP_WHY_BACKEND_CONFIG);
+		backend_free(b);
+	}
+}
+
+/* XFORWARD_README: a value has at most 255 characters, a command 512. */
+static void test_xforward_bounds(void **state)
+{
+	static char helo[SMTP_HELO_MAX + 1];
+	struct backend_client client = { .addr = SLICE_LIT("192.0.2.7"), .id = SLICE_LIT("5ac1"), .esmtp = true };
+	(void)state;
+	for (int encoded = 0; encoded < 2; encoded++) {
+		memset(helo, encoded ? '+' : 'x', SMTP_HELO_MAX);
+		client.helo = slice_str(helo);
+		struct backend *b = with_xforward(&client, "250-mta\r\n250-PIPELINING\r\n250 XFORWARD NAME ADDR PORT PROTO HELO IDENT\r\n");
+		(void)pull(b, BACKEND_EV_READY);
+		envelope(b);
+		struct slice out = backend_output(b);
+		size_t longest = 0;
+		for (size_t i = 0, start = 0; i < out.len; i++) {
+			if (out.p[i] != '\n')
+				continue;
+			longest = i + 1 - start > longest ? i + 1 - start : longest;
+			start = i + 1;
+		}
+		assert_in_range(longest, 30, 512);
+		static char text[4096];
+		assert_true(out.len < sizeof text);
+		memcpy(text, out.p, out.len);
+		text[out.len] = '\0';
+		assert_non_null(strstr(text, encoded ? "HELO=[UNAVAILABLE] IDENT=5ac1" : "HELO=xxx"));
+		backend_free(b);
+	}
+}
+
+/* RFC 9422: numbers that are numbers. */
+static void test_limits_of_the_backend(void **state)
+{
+	static const struct {
+		const char *ehlo;
+		uint64_t rcpt, mail;
+	} cases[] = {
+		{ "250-mta\r\n250 LIMITS RCPTMAX=20 MAILMAX=5 RCPTDOMAINMAX=1\r\n", 20, 5 },
+		{ "250-mta\r\n250 limits mailmax=5\r\n", 0, 5 },
+		{ "250-mta\r\n250 LIMITS RCPTMAX= MAILMAX=-1 RCPTMAX=7x MAILMAX\r\n", 0, 0 },
+		{ "250-mta\r\n250 LIMITS\r\n", 0, 0 },
+	};
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct backend *b = started(NULL);
+		feed(b, "220 mta\r\n");
+		feed(b, cases[i].ehlo);
+		const struct smtp_caps *caps = pull(b, BACKEND_EV_READY).caps;
+		assert_int_equal(caps->flags, SMTP_CAP_LIMITS);
+		assert_int_equal(caps->rcpt_max, cases[i].rcpt);
+		assert_int_equal(caps->mail_max, cases[i].mail);
+		backend_free(b);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_dialogue_and_timers), cmocka_unit_test(test_reset_and_on), cmocka_unit_test(test_mail_refused),
 		cmocka_unit_test(test_stray),               cmocka_unit_test(test_bounds),       cmocka_unit_test(test_ends),
-		cmocka_unit_test(test_xclient),
+		cmocka_unit_test(test_xclient),             cmocka_unit_test(test_xforward),     cmocka_unit_test(test_xforward_one_by_one),
+		cmocka_unit_test(test_xforward_bounds),     cmocka_unit_test(test_limits_of_the_backend),
 	};
 	return cmocka_run_group_tests_name("relay/backend", tests, NULL, NULL);
 }

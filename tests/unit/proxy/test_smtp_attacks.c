@@ -3,6 +3,8 @@
 #include "dialogue.h"
 
 #define START HI ENVELOPE "DATA\r\n"
+#define XFORWARD_EHLO "250-mta.test\r\n250-PIPELINING\r\n250 XFORWARD NAME ADDR PORT PROTO HELO IDENT\r\n"
+#define XFORWARDED "XFORWARD NAME=[UNAVAILABLE] ADDR=IPV6:2001:db8::7 PORT=4711 PROTO=ESMTP|XFORWARD HELO=me.test IDENT=id1|"
 #define SEEN SEEN_HI SEEN_ENVELOPE "354 "
 #define LONG100 "0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789"
 #define LONG500 LONG100 LONG100 LONG100 LONG100 LONG100
@@ -237,6 +239,20 @@ static const struct dialogue attacks[] = {
 	{ "xclient not offered: we would be trusted", { .xclient = true, .mta = { .ehlo = "250 mta\r\n" } }, IN(HI ENVELOPE "NOOP\r\n"),
 	  SEEN_HI "250:2.1.0 451:4.3.5 250:2.0.0 ", "(EHLO edge.test|)" },
 	{ "xclient refused", { .xclient = true, .mta = { .xclient = "550 5.7.0 No\r\n" } }, IN(HI ENVELOPE "NOOP\r\n"), SEEN_HI "250:2.1.0 451:4.3.5 250:2.0.0 ", NULL },
+
+	/* XFORWARD: before each MAIL, because the backend forgets it with each message */
+	{ "xforward is sent, and again on a link used before", { .xforward = true, .mta = { .ehlo = XFORWARD_EHLO } },
+	  IN(START "x\r\n.\r\n" ENVELOPE "DATA\r\ny\r\n.\r\n"), SEEN "250:2.6.0 " SEEN_ENVELOPE "354 250:2.6.0 ",
+	  "(EHLO edge.test|" XFORWARDED GOT_ENVELOPE "DATA|.|" XFORWARDED GOT_ENVELOPE "DATA|.|)" },
+	{ "xforward not offered", { .xforward = true }, IN(HI ENVELOPE "NOOP\r\n"), SEEN_HI "250:2.1.0 451:4.3.5 250:2.0.0 ",
+	  "(EHLO edge.test|)" },
+	{ "xforward refused", { .xforward = true, .mta = { .ehlo = XFORWARD_EHLO, .xforward = "550 5.7.0 No\r\n" } },
+	  IN(HI ENVELOPE "NOOP\r\n"), SEEN_HI "250:2.1.0 451:4.3.5 250:2.0.0 ", NULL },
+
+	/* Clients in smtp.bare_newline_exempt */
+	{ "exempt, bare LF becomes CRLF, and ends nothing", { .exempt = true }, IN(START "a\n.\nb\r\n.\r\n"), SEEN "250:2.6.0 ",
+	  NULL, "a\r\n.\r\nb\r\n\n--\n" },
+	{ "not exempt, the same is refused", { 0 }, IN(START "a\n.\nb\r\n.\r\nNOOP\r\n"), SEEN "554:5.6.0 250:2.0.0 ", NULL, "" },
 };
 
 int main(void)

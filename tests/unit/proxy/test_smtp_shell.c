@@ -230,15 +230,16 @@ static void test_offer(void **state)
 	(void)state;
 	smtp_session_greet(s);
 	(void)say(s, "");
-	smtp_session_set_offer(s, &(struct smtp_caps){ SMTP_CAP_SIZE | SMTP_CAP_DSN | SMTP_CAP_REQUIRETLS | SMTP_CAP_BINARYMIME, 5000 }, false);
+	smtp_session_set_offer(s, &(struct smtp_caps){ .flags = SMTP_CAP_SIZE | SMTP_CAP_DSN | SMTP_CAP_REQUIRETLS | SMTP_CAP_BINARYMIME, .size_max = 5000 }, false);
 	smtp_session_feed(s, slice_str("EHLO me\r\n"), &used);
 	assert_true(smtp_session_next(s, &ev));
 	/* Less than the backend's 5000: our header comes on top. */
 	assert_true(slice_eq(ev.bytes, slice_str("250-edge.test\r\n250-PIPELINING\r\n250-DSN\r\n250-CHUNKING\r\n250-SIZE 3976\r\n"
+	                                         "250-LIMITS MAILMAX=10 RCPTMAX=10\r\n"
 	                                         "250 ENHANCEDSTATUSCODES\r\n")));
 	assert_int_equal(say(s, "MAIL FROM:<a@b> SIZE=3977\r\n"), 552);
 	assert_int_equal(say(s, "MAIL FROM:<a@b> REQUIRETLS\r\n"), 555);
-	smtp_session_set_offer(s, &(struct smtp_caps){ SMTP_CAP_REQUIRETLS, 0 }, true);
+	smtp_session_set_offer(s, &(struct smtp_caps){ .flags = SMTP_CAP_REQUIRETLS }, true);
 	assert_int_equal(say(s, "EHLO me\r\nSTARTTLS\r\n"), 220);
 	smtp_session_tls_done(s, &(struct smtp_tls_info){ 0 });
 	assert_int_equal(say(s, "EHLO me\r\nMAIL FROM:<a@b> REQUIRETLS\r\n"), 250);

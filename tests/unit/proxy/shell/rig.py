@@ -148,23 +148,22 @@ def _key(algorithm, name, *kind):
 
 
 class Worker:
-    """`smtp` and `limits` are lines of YAML for those sections."""
+    """`smtp`, `limits` and `proxy` are lines of YAML for those sections."""
 
-    def __init__(self, program, backend, smtp="", limits="", client_info="none", family=socket.AF_INET):
-        self.smtp, self.limits, self.client_info = smtp, limits, client_info
+    def __init__(self, program, backend, smtp="", limits="", client_info="none", proxy="", family=socket.AF_INET):
+        self.smtp, self.limits, self.client_info, self.proxy = smtp, limits, client_info, proxy
         self.news = []
         self.wire, theirs = socket.socketpair()
         self.listener = socket.socket(family)
         self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self.listener.bind(("127.0.0.1" if family == socket.AF_INET else "::1", 0))
         self.address = self.listener.getsockname()[:2]
-        page = os.memfd_create("counters")
+        self.page = page = os.memfd_create("counters")
         os.ftruncate(page, 16384)
         self.log_file = tempfile.TemporaryFile("w+")
         self.process = subprocess.Popen([program, "--worker", "1"], stdin=subprocess.DEVNULL, stderr=self.log_file,
                                         close_fds=False, preexec_fn=_hand_over(theirs.fileno(), page, self.listener.fileno()))
         theirs.close()
-        os.close(page)
         self.file = self.wire.makefile("rwb")
         self.configure(backend)
         self.present(identity("mx1.example.org"), identity("mx2.example.org"))
@@ -185,7 +184,7 @@ class Worker:
 
     def configure(self, backend):
         self.tell(do="config", name="test.yaml", text=f"""
-proxy: {{ hostname: mx1.example.org, listen: ["127.0.0.1:25"], drain_timeout: 2s }}
+proxy: {{ hostname: mx1.example.org, listen: ["127.0.0.1:25"], drain_timeout: 2s, {self.proxy} }}
 identities: [ {{ name: mx1.example.org }} ]
 backend: {{ address: "{backend.address}", client_info: {self.client_info}, connect_timeout: 1s,
             reply_timeout: 2s, data_timeout: 2s, idle_timeout: 1s }}
@@ -200,6 +199,12 @@ limits: {{ {self.limits} }}
     def sessions(self):
         self.tell(do="sessions", id=1)
         return self.hear("sessions")["list"]
+
+    def counter(self, name):
+        """A number from the shared page, by its name in COUNTER_LIST."""
+        with open(os.path.join(os.path.dirname(__file__), "../../../../proxy/counters.h")) as f:
+            names = re.findall(r"^\s+X\((\w+), \"", f.read(), re.MULTILINE)
+        return struct.unpack("Q", os.pread(self.page, 8, 8 + 8 * names.index(name)))[0]
 
     def log(self):
         self.log_file.seek(0)
@@ -217,6 +222,9 @@ limits: {{ {self.limits} }}
 
     def wait(self):
         status, log = self.process.wait(30), self.log()
+        if self.page >= 0:
+            os.close(self.page)
+            self.page = -1
         assert status == 0, (status, log)
         assert "Sanitizer" not in log and "runtime error" not in log, log
         return log
@@ -238,9 +246,10 @@ def _hand_over(wire, page, listener):
 
 
 class Client:
-    def __init__(self, worker, hello=True, timeout=15):
+    def __init__(self, worker, hello=True, timeout=15, first=b""):
         self.rest = b""
         self.sock = socket.create_connection(worker.address, timeout=timeout)
+        self.raw(first)
         if hello:
             self.expect(220)
             self.say("EHLO client.example", 250)

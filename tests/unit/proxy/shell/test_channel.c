@@ -560,6 +560,49 @@ static void test_key_updates(void **state)
 	}
 }
 
+/* A body in records of one octet each costs its sender nothing and us a lot; small
+ * records now and then are how people write. */
+static void test_tiny_records(void **state)
+{
+	static const struct {
+		const char *name;
+		uint64_t allowed; /* 0: not said */
+		int first, each, num;
+		enum ec ec;
+	} cases[] = {
+		{ "a few of one octet", 200, 0, 1, 150, EC_AGAIN },
+		{ "many of one octet", 200, 0, 1, 300, EC_LIMIT },
+		{ "after a large one they are paid for", 200, 16000, 1, 1000, EC_AGAIN },
+		{ "but not for ever", 200, 16000, 1, 1400, EC_LIMIT },
+		{ "16 octets each", 200, 0, 16, 3000, EC_AGAIN },
+		{ "QUIT, again and again", 200, 0, 6, 600, EC_LIMIT },
+		{ "unless told, thousands", 0, 0, 1, 9000, EC_AGAIN },
+		{ "but not all", 0, 0, 1, 11000, EC_LIMIT },
+	};
+	static const char text[16000];
+	(void)state;
+	for (size_t i = 0; i < 2 * NUM(cases); i++) {
+		struct peer p;
+		struct sink s = { 0 };
+		peer_init(&p, world.now, (struct wish){ VERSION(i % 2 != 0 ? T13 : T12) });
+		if (cases[i / 2].allowed != 0)
+			channel_allow_tiny(p.channel, cases[i / 2].allowed);
+		assert_true(shake(&p));
+		if (cases[i / 2].first > 0)
+			assert_int_equal(SSL_write(p.ssl, text, cases[i / 2].first), cases[i / 2].first);
+		for (int n = 0; n < cases[i / 2].num; n++)
+			assert_int_equal(SSL_write(p.ssl, text, cases[i / 2].each), cases[i / 2].each);
+		to_channel(&p, drain, &s);
+		if (s.ec != cases[i / 2].ec)
+			fail_msg("%s: %s", cases[i / 2].name, ec_name(s.ec));
+		size_t sent = (size_t)(cases[i / 2].first + cases[i / 2].num * cases[i / 2].each);
+		assert_int_equal(bytes_len(&s.got) == sent, s.ec == EC_AGAIN);
+		assert_int_equal(strstr(s.why.text, "tiny records") != NULL, s.ec == EC_LIMIT);
+		bytes_fini(&s.got);
+		peer_fini(&p);
+	}
+}
+
 /* ---- tickets ---- */
 
 static SSL_SESSION *ticket_of(struct snapshot *s, struct wish wish, bool *out_resumed)
@@ -642,6 +685,7 @@ int main(void)
 		cmocka_unit_test(test_damaged),
 		cmocka_unit_test(test_clear_text_after_handshake),
 		cmocka_unit_test(test_key_updates),
+		cmocka_unit_test(test_tiny_records),
 		cmocka_unit_test(test_resumption),
 		cmocka_unit_test(test_snapshot_lives_on),
 	};

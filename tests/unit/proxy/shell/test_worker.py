@@ -8,6 +8,7 @@ import os
 import random
 import socket
 import ssl
+import struct
 import subprocess
 import sys
 import tempfile
@@ -19,6 +20,12 @@ from rig import Backend, Client, Worker, any_context, identity, until
 
 PROGRAM = sys.argv.pop(1)
 VERSIONS = (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3)
+
+
+def sanitized():
+    """AddressSanitizer keeps what was freed, so memory says nothing there."""
+    with open(PROGRAM, "rb") as f:
+        return b"__asan_init" in f.read()
 
 
 class Case(unittest.TestCase):
@@ -105,6 +112,53 @@ class Delivery(Case):
         client.say("MAIL FROM:<a@example.com>", 250)
         client.say("RCPT TO:<b@example.org>", 451)
 
+    def test_client_shown_by_xforward(self):
+        self.begin(Backend(("PIPELINING", "XFORWARD NAME ADDR PORT PROTO HELO IDENT")), client_info="xforward")
+        client = self.client()
+        self.assertEqual([client.deliver()[0] for _ in range(2)], [250, 250])
+        lines = [c for c in self.backend.commands if c.startswith((b"XFORWARD", b"MAIL"))]
+        self.assertEqual([c.split()[0] for c in lines], [b"XFORWARD", b"XFORWARD", b"MAIL"] * 2)
+        where = b"XFORWARD NAME=[UNAVAILABLE] ADDR=127.0.0.1 PORT=%d PROTO=ESMTP\r\n" % client.sock.getsockname()[1]
+        who = b"XFORWARD HELO=client.example IDENT=%s\r\n" % self.worker.sessions()[0]["id"].encode()
+        self.assertEqual(lines[:2] + lines[3:5], [where, who] * 2)
+
+    def test_backend_without_xforward_gets_nothing(self):
+        self.begin(client_info="xforward")
+        client = self.client()
+        client.say("MAIL FROM:<a@example.com>", 250)
+        self.assertIn("4.3.5", client.say("RCPT TO:<b@example.org>", 451))
+
+    def test_limits_are_said(self):
+        self.begin(Backend(("PIPELINING", "LIMITS RCPTMAX=70")), smtp="max_recipients: 200, max_transactions: 3")
+        until(lambda: self.backend.quits == 1)
+        client = self.client()
+        self.assertIn("250-LIMITS MAILMAX=3 RCPTMAX=70\n", client.say("EHLO x", 250))
+        self.assertEqual([client.deliver()[0] for _ in range(3)], [250] * 3)
+        client.say("MAIL FROM:<a@example.com>", 421)
+
+    def test_requiretls(self):
+        """RFC 8689 2: offered inside TLS only, and only if the backend offers it; passed on."""
+        for offers in (("PIPELINING", "REQUIRETLS"), ("PIPELINING",)):
+            self.begin(Backend(offers))
+            until(lambda: self.backend.quits == 1)
+            client = self.client()
+            self.assertNotIn("REQUIRETLS", client.say("EHLO x", 250))
+            client.say("MAIL FROM:<a@example.com> REQUIRETLS", 555)
+            client.secure()
+            offered = "250-REQUIRETLS\n" in client.say("EHLO x", 250)
+            self.assertEqual(offered, "REQUIRETLS" in offers)
+            client.say("MAIL FROM:<a@example.com> REQUIRETLS", 250 if offered else 555)
+            if offered:
+                client.say("RCPT TO:<b@example.org>", 250)
+                self.assertIn(b"MAIL FROM:<a@example.com> REQUIRETLS\r\n", self.backend.commands)
+
+    def test_exempt_from_bare_newlines(self):
+        self.begin(smtp="bare_newline_exempt: [127.0.0.1]")
+        self.assertEqual(self.client().deliver(b"S: 1\n\nx\r\n")[0], 250)
+        self.assertTrue(self.backend.messages[0].endswith(b"\r\nS: 1\r\n\r\nx\r\n"))
+        self.begin(smtp="bare_newline_exempt: [127.0.0.2]")
+        self.assertEqual(self.client().deliver(b"S: 1\n\nx\r\n")[0], 554)
+
     def test_client_shown_by_proxy_v2(self):
         self.begin(Backend(proxy=True), client_info="proxy-v2")
         until(lambda: self.backend.headers)  # the probe sends one too, or it would wait for ever
@@ -179,7 +233,7 @@ class BackendTrouble(Case):
         before = self.worker.resident_kb()
         self.assertEqual(client.deliver(message)[0], 250)
         self.assertTrue(self.backend.messages[0].endswith(message))
-        if "asan" not in PROGRAM:
+        if not sanitized():
             self.assertLess(self.worker.resident_kb() - before, 2000)
 
     def test_reload_changes_the_backend_of_new_sessions(self):
@@ -274,7 +328,7 @@ class ClientTrouble(Case):
         with self.assertRaises((TimeoutError, ConnectionError)):
             while sent < 50_000_000:
                 sent += client.sock.send(b"NOOP\r\n" * 5000)
-        if "asan" not in PROGRAM:
+        if not sanitized():
             self.assertLess(self.worker.resident_kb() - before, 2000)
 
     def test_many_commands_at_once(self):
@@ -318,7 +372,177 @@ class ClientTrouble(Case):
         late.expect(220)
 
 
+V1 = b"PROXY TCP4 203.0.113.9 198.51.100.1 4711 25\r\n"
+V2_ADDRESSES = bytes([203, 0, 113, 9, 198, 51, 100, 1]) + struct.pack(">HH", 4711, 25)
+V2_SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
+V2 = V2_SIGNATURE + b"\x21\x11\0\x14" + V2_ADDRESSES + b"\x04\0\x05noise"
+
+
+class Balancer(Case):
+    def begin(self, *args, proxy="", **options):
+        return super().begin(*args, proxy="proxy_protocol_from: [127.0.0.0/8], " + proxy, **options)
+
+    def unwelcome(self, client):
+        """Closed, and not a word was said."""
+        try:
+            self.assertEqual(client.sock.recv(1000), b"")
+        except ConnectionResetError:
+            pass
+
+    def test_header_names_the_client(self):
+        self.begin(Backend(("PIPELINING", "XCLIENT ADDR PORT")), client_info="xclient")
+        for header in (V1, V2):
+            for secure in (False, True):
+                client = self.client(first=header)
+                if secure:
+                    client.secure()
+                self.assertEqual(client.deliver()[0], 250)
+                self.assertIn(b"[203.0.113.9]", self.backend.messages[-1])
+                self.assertEqual([c for c in self.backend.commands if c.startswith(b"XCLIENT")][-1],
+                                 b"XCLIENT ADDR=203.0.113.9 PORT=4711\r\n")
+                self.assertEqual(self.worker.sessions()[0]["client"], "203.0.113.9:4711")
+                here = client.sock.getsockname()[1]
+                client.say("QUIT", 221)
+                until(lambda: "client=203.0.113.9:4711 proxy=127.0.0.1:%d" % here in self.worker.log())
+        self.assertEqual(self.worker.counter("PROXY_NAMED"), 4)
+
+    def test_no_word_before_the_header_is_whole(self):
+        self.begin()
+        for header in (V1, V2):
+            client = self.client(hello=False)
+            for i in range(len(header)):
+                if i % 7 == 0:
+                    time.sleep(0.01)
+                    client.sock.setblocking(False)
+                    self.assertRaises(BlockingIOError, client.sock.recv, 1)
+                    client.sock.settimeout(15)
+                client.raw(header[i:i + 1])
+            client.expect(220)
+
+    def test_nobody_named(self):
+        self.begin()
+        for header in (b"PROXY UNKNOWN\r\n", V2_SIGNATURE + b"\x20\0\0\0", V2_SIGNATURE + b"\x21\x31\0\xd8" + bytes(216)):
+            client = self.client(first=header)
+            self.assertEqual(self.worker.sessions()[0]["client"], "127.0.0.1:%d" % client.sock.getsockname()[1])
+        self.assertEqual(self.worker.counter("PROXY_LOCAL"), 3)
+
+    def test_missing_or_malformed(self):
+        self.begin()
+        bad = (b"EHLO x\r\n", b"\x16\x03\x01", V1.lower(), V1.replace(b"\r", b""), V1.replace(b"4711", b"70000"),
+               V2.replace(b"\x21\x11", b"\x11\x11"), V2_SIGNATURE + b"\x21\x11\0\4abcd", V2_SIGNATURE + b"\x21\x11\xff\xff")
+        for octets in bad:
+            self.unwelcome(self.client(hello=False, first=octets))
+        self.assertEqual(self.worker.counter("PROXY_MALFORMED"), len(bad))
+        for octets in (V1[:-1], V2[:-1], V1[:3]):  # its end is cut off
+            client = self.client(hello=False, first=octets)
+            client.sock.shutdown(socket.SHUT_WR)
+            self.unwelcome(client)
+        self.assertEqual(self.worker.counter("PROXY_MALFORMED"), len(bad) + 3)
+        until(lambda: self.worker.log().count("reason=proxy_header") == len(bad) + 3)
+        self.assertEqual(self.worker.counter("ADDRESSES"), 0)
+        self.client(first=V1)
+
+    def test_balancer_looks_whether_we_live(self):
+        self.begin()
+        self.client(hello=False).sock.close()
+        until(lambda: self.worker.counter("PROXY_CLOSED") == 1)
+        self.assertNotIn("proxy_header", self.worker.log())
+
+    def test_late(self):
+        self.begin(proxy="proxy_protocol_timeout: 500ms")
+        begin = time.monotonic()
+        client = self.client(hello=False, first=V1[:-2])
+        self.unwelcome(client)
+        self.assertTrue(0.4 < time.monotonic() - begin < 2)
+        self.assertEqual(self.worker.counter("PROXY_LATE"), 1)
+
+    def test_early_talk_behind_the_header(self):
+        self.begin()
+        client = self.client(hello=False, first=V1 + b"EHLO x\r\n")
+        client.expect(554)
+        self.assertTrue(client.ended())
+
+    def test_greeting_delay_begins_behind_the_header(self):
+        self.begin(smtp="greeting_delay: 500ms")
+        client = self.client(hello=False)
+        time.sleep(0.6)
+        begin = time.monotonic()
+        client.raw(V1)
+        client.expect(220)
+        self.assertTrue(0.45 < time.monotonic() - begin < 3)
+
+    def test_limits_are_the_clients(self):
+        self.begin(limits="sessions_per_address: 2")
+        others = [self.client(first=V1.replace(b".9", b".%d" % i)) for i in range(20, 30)]
+        same = [self.client(first=V1) for _ in range(2)]
+        extra = self.client(hello=False, first=V1)
+        self.assertIn("4.7.0", extra.expect(421))
+        self.assertTrue(extra.ended())
+        self.assertEqual(self.worker.counter("REFUSED_ADDRESS"), 1)
+        self.assertEqual(self.worker.counter("ADDRESSES"), 11)
+        extra.sock.close()
+        same[0].say("QUIT", 221)
+        until(lambda: len(self.worker.sessions()) == 11)
+        self.client(first=V2)
+        del others
+
+    def test_exempt_by_the_header(self):
+        self.begin(smtp="bare_newline_exempt: [203.0.113.9]")
+        self.assertEqual(self.client(first=V1).deliver(b"S: 1\n\nx\r\n")[0], 250)
+        self.assertEqual(self.client(first=V1.replace(b".9", b".8")).deliver(b"S: 1\n\nx\r\n")[0], 554)
+
+    def test_handed_on_to_the_backend(self):
+        self.begin(Backend(proxy=True), client_info="proxy-v2")
+        self.assertEqual(self.client(first=V1).deliver()[0], 250)
+        self.assertEqual(self.backend.headers[-1], V2_SIGNATURE + b"\x21\x11\0\x0c" + V2_ADDRESSES)
+
+    def test_drain(self):
+        self.begin()
+        late = self.client(hello=False)
+        until(lambda: len(self.worker.sessions()) == 1)
+        self.worker.tell(do="drain")
+        time.sleep(0.2)
+        late.raw(V1)
+        late.expect(421)
+        late.sock.close()
+        self.worker.wait()
+
+
+class Stranger(Case):
+    def test_header_is_a_foreign_protocol(self):
+        self.begin(proxy="proxy_protocol_from: [192.0.2.0/24]")
+        for header in (V1, V2):
+            client = self.client(hello=False)
+            client.expect(220)
+            client.raw(header)
+            text = client.sock.recv(1000)
+            self.assertTrue(text.startswith(b"50"), text)
+            self.assertNotIn(b"250", text)
+            client.sock.close()
+        until(lambda: not self.worker.sessions())
+        self.assertNotIn("203.0.113.9", self.worker.log())
+        self.assertEqual(self.worker.counter("PROXY_NAMED"), 0)
+
+
 class Tls(Case):
+    def test_tiny_records(self):
+        self.begin(limits="tiny_tls_records: 300")
+        for version in VERSIONS:
+            client = self.client().secure(version=version).open_message()
+            with self.assertRaises((OSError, EOFError)):
+                for _ in range(2000):
+                    client.raw(b"x")
+                    time.sleep(0)
+                self.assertNotEqual(client.sock.recv(100), b"")
+                raise AssertionError("still there")
+        until(lambda: self.worker.counter("TLS_FLOOD") == 2)
+        self.assertEqual(self.backend.messages, [])
+        client = self.client().secure().open_message()
+        for _ in range(2000):
+            client.raw(b"a line of text\r\n")
+        client.raw(b".\r\n")
+        client.expect(250)
+
     def shown(self, client):
         return hashlib.sha256(client.sock.getpeercert(True)).hexdigest()
 
