@@ -5,8 +5,6 @@ pkg_check_modules(CARES REQUIRED IMPORTED_TARGET libcares)
 pkg_check_modules(YAML REQUIRED IMPORTED_TARGET yaml-0.1)
 pkg_check_modules(SQLITE REQUIRED IMPORTED_TARGET sqlite3)
 pkg_check_modules(JANSSON REQUIRED IMPORTED_TARGET jansson)
-pkg_check_modules(MICROHTTPD REQUIRED IMPORTED_TARGET libmicrohttpd)
-pkg_check_modules(SECCOMP REQUIRED IMPORTED_TARGET libseccomp)
 # libunbound's and ldns's pkg-config files want the -dev packages of what they
 # use privately; the shared libraries alone are enough.
 foreach(lib unbound ldns)

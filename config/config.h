@@ -63,7 +63,6 @@ struct config_proxy {
 	uint64_t workers; /* 0 = one per core */
 	char *control_socket;
 	char *stats_socket;
-	char *http; /* "" or ADDR:PORT */
 	struct config_list proxy_protocol_from; /* networks: base/network.h */
 	int64_t proxy_protocol_timeout_ms;
 	int64_t drain_timeout_ms;

@@ -62,8 +62,6 @@ const struct schema_row schema_rows[] = {
 	  .needs_restart = true, .doc = "Unix socket on which tlsa-sync asks for keys and swaps." },
 	{ "proxy.stats_socket", SCHEMA_SOCKET, AT(proxy.stats_socket), .fallback = "/run/danegate/stats.sock",
 	  .needs_restart = true, .doc = "Unix socket that answers \"help\", \"show info\" and so on." },
-	{ "proxy.http", SCHEMA_ADDRESS, AT(proxy.http), .fallback = "", .empty = true, .needs_restart = true,
-	  .doc = "Address of the HTTP server for metrics. Empty means none." },
 	{ "proxy.proxy_protocol_from", SCHEMA_NETWORKS, AT(proxy.proxy_protocol_from), .fallback = "", .max = 1000,
 	  .doc = "Networks of load balancers. A connection from there must begin with a PROXY protocol header, version 1 or 2, "
 		 "which says who the client is; without one it is closed before the greeting. From everywhere else such a header "
@@ -98,10 +96,11 @@ const struct schema_row schema_rows[] = {
 	{ "backend", SCHEMA_SECTION, .doc = "The mail system behind the edge." },
 	{ "backend.address", SCHEMA_NEXT_HOP, AT(backend.address), .needed_by = SCHEMA_NEEDED_DANEGATE,
 	  .doc = "Where it listens for SMTP." },
-	{ "backend.client_info", SCHEMA_WORD, AT(backend.client_info), .fallback = "none", .words = words_client_info,
+	{ "backend.client_info", SCHEMA_WORD, AT(backend.client_info), .fallback = "xclient", .words = words_client_info,
 	  .doc = "How the backend learns the real client's address: the XCLIENT command, a PROXY protocol header, or the XFORWARD "
-		 "command, which only its logs use. A backend that does not offer the chosen command gets no mail. With none and "
-		 "xforward its access rules see danegate's own address: it must not relay for that one." },
+		 "command, which only its logs use. A backend that does not offer the chosen command gets no mail. Beware of none and "
+		 "xforward: its access rules then see danegate's own address, and a backend that relays for that one (Postfix does "
+		 "for mynetworks, which holds 127.0.0.0/8) becomes an open relay." },
 	{ "backend.connect_timeout", SCHEMA_DURATION, AT(backend.connect_timeout_ms), .fallback = "10s", .min = 100,
 	  .max = 10 * MINUTE, .step = 1, .doc = "Longest wait for a connection." },
 	{ "backend.reply_timeout", SCHEMA_DURATION, AT(backend.reply_timeout_ms), .fallback = "60s", .min = 100,

@@ -24,8 +24,11 @@ struct stamp controller_now(struct controller *c)
 
 void controller_complain(struct controller *c, const char *what, const char *about, const char *words)
 {
-	char where[MISHAP_WHERE_SIZE];
-	(void)snprintf(where, sizeof where, "%s%s%s", c->facts->identity, about == NULL ? "" : " ", about == NULL ? "" : about);
+	char where[FACT_NAME + FACT_ADDRESS + FACT_NAME];
+	struct writer w = writer_of(where, sizeof where);
+	writer_str(&w, c->facts->identity);
+	if (about != NULL)
+		writer_format(&w, " %s", about);
 	if (mishaps_add(c->world->mishaps, clock_wall(), what, where, words))
 		log_why(LOG_WARNING, what, where, words);
 }

@@ -8,7 +8,8 @@
  * Oracles: a message is answered 250 only if the mail server said 250 to its dot,
  * and, while that one speaks clearly, always then; the mail server gets no bare CR or
  * LF, no command of the client's making and no end of data but ours (mta.c); what
- * it stores is what the client sent, octet for octet; replies are well-formed and
+ * it stores is what the client sent, octet for octet; a message ends at the first
+ * <CRLF>.<CRLF> and nowhere else; replies are well-formed and
  * no more than commands; cuts change nothing. */
 #include <assert.h>
 #include <stdlib.h>
@@ -29,6 +30,9 @@ struct edge {
 	struct backend *b;
 	struct mta mta;
 	struct bytes client, at_backend, replies;
+	struct bytes sent; /* all the client said */
+	size_t taken, data_at; /* of it: what the session has taken, where a message began */
+	bool in_data;
 	enum smtp_reason end;
 	unsigned num_lines, num_replies, num_yes;
 	bool closed, lost, tls;
@@ -77,6 +81,10 @@ static void on_reply(struct edge *e, const struct smtp_event *ev)
 {
 	check_reply(e, ev->bytes, ev->code);
 	must(bytes_append(&e->replies, ev->bytes));
+	if (ev->code == 354) {
+		e->in_data = true;
+		e->data_at = e->taken;
+	}
 	if (!ev->message)
 		return;
 	assert(ev->code == 250 || ev->code >= 400);
@@ -215,6 +223,20 @@ static bool pump_mta(struct edge *e)
 	return said.len > 0 || used > 0;
 }
 
+/* RFC 5321 4.1.1.4: a message ends at the first <CRLF>.<CRLF>, and nowhere else. */
+static void check_end(struct edge *e, size_t used)
+{
+	e->taken += used;
+	if (!e->in_data || e->closed || smtp_session_deadline(e->s) == SMTP_DEADLINE_BODY)
+		return;
+	e->in_data = false;
+	struct slice body = slice_from(slice_first(bytes_slice(&e->sent), e->taken), e->data_at);
+	if (body.len == 3 && memcmp(body.p, ".\r\n", 3) == 0)
+		return;
+	assert(body.len >= 5 && memcmp(body.p, ".\r\n", 3) != 0);
+	assert((const uint8_t *)memmem(body.p, body.len, "\r\n.\r\n", 5) == body.p + body.len - 5);
+}
+
 static void pump(struct edge *e)
 {
 	struct smtp_event ev;
@@ -236,6 +258,7 @@ static void pump(struct edge *e)
 			moved = true;
 		}
 		bytes_consume(&e->client, used);
+		check_end(e, used);
 		moved |= used > 0 || pump_mta(e);
 	}
 	assert(bytes_len(&e->client) <= SMTP_LINE_MAX || !smtp_session_wants(e->s));
@@ -279,6 +302,7 @@ static void talk(struct edge *e, struct slice in)
 	while (in.len > 0) {
 		struct slice piece = slice_first(in, e->client_step);
 		must(bytes_append(&e->client, piece));
+		must(bytes_append(&e->sent, piece));
 		pump(e);
 		in = slice_from(in, piece.len);
 	}
@@ -329,8 +353,8 @@ static void play(struct edge *e, struct slice client)
 	}
 	smtp_session_eof(e->s);
 	pump(e);
-	/* A mail server that stopped in the middle of a reply, perhaps a second one too. */
-	for (int i = 0; i < 3 && !e->closed && e->b != NULL; i++) {
+	/* A mail server that stopped in the middle of a reply, and for each recipient again. */
+	for (size_t i = 0; i < count(client, '\n') + 3 && !e->closed && e->b != NULL; i++) {
 		backend_timeout(e->b);
 		pump(e);
 	}
@@ -348,6 +372,7 @@ static void fini(struct edge *e)
 {
 	mta_fini(&e->mta);
 	bytes_fini(&e->client);
+	bytes_fini(&e->sent);
 	bytes_fini(&e->replies);
 }
 

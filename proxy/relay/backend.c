@@ -114,13 +114,26 @@ static void ask(struct backend *b, enum asked what, struct slice line)
 	release(b);
 }
 
+/* Behind XCLIENT we speak as the client, and the backend's rules about HELO
+ * names and SPF look at this name. It came from a stranger: nothing that could
+ * end the line or split it goes out. */
+static const char *ehlo_name(const struct backend *b)
+{
+	if (!b->xclient_done || b->client.helo[0] == '\0')
+		return b->hostname;
+	for (const char *p = b->client.helo; *p != '\0'; p++)
+		if (*p <= ' ' || *p >= 0x7f)
+			return b->hostname;
+	return b->client.helo;
+}
+
 static void ask_ehlo(struct backend *b)
 {
 	char text[HOSTNAME_MAX + 16];
 	struct writer w = writer_of(text, sizeof text);
 	b->caps = (struct smtp_caps){ 0 };
 	b->xclient_attrs = b->xforward_attrs = 0;
-	writer_format(&w, "EHLO %s\r\n", b->hostname);
+	writer_format(&w, "EHLO %s\r\n", ehlo_name(b));
 	ask(b, ASK_EHLO, writer_slice(&w));
 }
 

@@ -199,8 +199,12 @@ static enum ec greet(struct conn *c)
 		.xforward = cfg->backend.client_info == CONFIG_CLIENT_XFORWARD ? &client : NULL,
 	};
 	enum ec ec = EC_OK;
-	if (cfg->backend.client_info == CONFIG_CLIENT_PROXY_V2)
+	if (cfg->backend.client_info == CONFIG_CLIENT_PROXY_V2) {
+		/* The backend takes this for the client's own connection. */
+		if (client.helo.len > 0)
+			setup.hostname = client.helo;
 		ec = queue_proxy_header(c);
+	}
 	c->backend = backend_new(&setup);
 	return c->backend == NULL ? EC_NO_MEMORY : ec;
 }

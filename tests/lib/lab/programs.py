@@ -184,7 +184,9 @@ class Danegate(Program):
                 "drain_timeout": "10s",
             },
             "identities": [{"name": zones.MX}],
-            "backend": {"address": backend, "connect_timeout": "2s", "reply_timeout": "5s", "data_timeout": "6s"},
+            # The scripted backends of the fault tests know no XCLIENT.
+            "backend": {"address": backend, "client_info": "xclient" if backend == f"{zones.BACKEND}:2525" else "none",
+                        "connect_timeout": "2s", "reply_timeout": "5s", "data_timeout": "6s"},
         }, changes))
         (directory / "state").mkdir(mode=0o700)
 

@@ -119,7 +119,7 @@ static void values_arrive(void **state)
 	struct config *cfg = parse_ok("state_dir: /s\nuser: mail\n"
 	                              "log: {format: json, level: error}\n"
 	                              "dns: {resolver: [192.0.2.1, \"[2001:db8::1]:5353\"], timeout: 1m30s, keep_test_tld: yes}\n"
-	                              "proxy: {hostname: a.b, listen: [127.0.0.1:25], workers: 3, http: 127.0.0.1:80, proxy_protocol_from: [192.0.2.0/24, \"2001:db8::/32\"],"
+	                              "proxy: {hostname: a.b, listen: [127.0.0.1:25], workers: 3, proxy_protocol_from: [192.0.2.0/24, \"2001:db8::/32\"],"
 	                              "  proxy_protocol_timeout: 3s}\n"
 	                              "identities:\n"
 	                              "  - {name: A.b, algorithms: [rsa-3072], certificate_life: 36h}\n"
@@ -141,7 +141,6 @@ static void values_arrive(void **state)
 	assert_true(cfg->dns.keep_test_tld);
 	assert_int_equal(cfg->proxy.listen.num, 1);
 	assert_int_equal(cfg->proxy.workers, 3);
-	assert_string_equal(cfg->proxy.http, "127.0.0.1:80");
 	assert_int_equal(cfg->proxy.proxy_protocol_from.num, 2);
 	assert_string_equal(cfg->proxy.proxy_protocol_from.items[1], "2001:db8::/32");
 	assert_int_equal(cfg->proxy.proxy_protocol_timeout_ms, 3000);

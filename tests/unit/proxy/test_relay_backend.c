@@ -277,7 +277,7 @@ static void test_xclient(void **state)
 	feed(b, "250-mta\r\n250-PIPELINING\r\n250 XCLIENT ADDR HELO PORT LOGIN\r\n");
 	assert_output(b, "XCLIENT ADDR=192.0.2.7 PORT=[UNAVAILABLE] HELO=a+20b+0D+0AEVIL+3D+2B\r\n");
 	feed(b, "220 again\r\n");
-	assert_output(b, "EHLO edge.test\r\n");
+	assert_output(b, "EHLO edge.test\r\n"); /* the client's name would be a second command */
 	feed(b, "250 mta\r\n");
 	assert_int_equal(pull(b, BACKEND_EV_READY).caps->flags, 0); /* of the second EHLO, not the first */
 	backend_free(b);

@@ -105,6 +105,10 @@ class Delivery(Case):
             line = [c for c in self.backend.commands if c.startswith(b"XCLIENT")][0]
             self.assertIn(b"ADDR=127.0.0.1", line)
             self.assertIn(b"HELO=client.example", line)
+            # Behind XCLIENT we speak as the client: the backend's HELO rules look at that name.
+            session = self.backend.commands[self.backend.commands.index(line) - 1:]
+            self.assertEqual(session[0].rstrip(), b"EHLO mx1.example.org")
+            self.assertEqual(session[2].rstrip(), b"EHLO client.example")
 
     def test_backend_without_xclient_gets_nothing(self):
         self.begin(client_info="xclient")
@@ -167,6 +171,7 @@ class Delivery(Case):
         want = (b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c" + bytes([127, 0, 0, 1] * 2) +
                 client.sock.getsockname()[1].to_bytes(2, "big") + self.worker.address[1].to_bytes(2, "big"))
         self.assertEqual(self.backend.headers[-1], want)
+        self.assertEqual([c.rstrip() for c in self.backend.commands if c.startswith(b"EHLO")][-1], b"EHLO client.example")
 
 
 class BackendTrouble(Case):
