@@ -38,7 +38,9 @@ static enum ec read_file(const char *path, size_t max, struct bytes *out, struct
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	if (fd < 0)
-		return why_set(why, ec_of_errno(errno), "%s cannot be read (%s); make it readable or name another file",
+		return why_set(why, ec_of_errno(errno),
+		               errno == ENOENT ? "%s cannot be read (%s); make it or name another file" :
+		                                 "%s cannot be read (%s); chown it to the user that runs this, or name another file",
 		               path, strerror(errno));
 	enum ec ec = EC_OK;
 	size_t total = 0;
@@ -95,7 +97,9 @@ static void check_readable(struct check *c, const char *key, struct config_mark 
 	enum ec ec = EC_OK;
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	if (fd < 0) {
-		ec = why_set(&why, ec_of_errno(errno), "%s cannot be read (%s); make it readable or name another file",
+		ec = why_set(&why, ec_of_errno(errno),
+		             errno == ENOENT ? "%s cannot be read (%s); make it or name another file" :
+		                               "%s cannot be read (%s); chown it to the user that runs this, or name another file",
 		             path, strerror(errno));
 	} else if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {
 		ec = why_set(&why, EC_IO, "%s is not a regular file; name a file", path);
@@ -121,7 +125,7 @@ static void check_directory(struct check *c, const char *key, const char *path, 
 	enum ec ec = EC_OK;
 	const char *owner = c->user == NULL ? "" : c->user->pw_name;
 	if (stat(dir, &st) != 0)
-		ec = why_set(&why, ec_of_errno(errno), "directory %s cannot be used (%s); make it: install -d -m 0700%s%s %s",
+		ec = why_set(&why, ec_of_errno(errno), "directory %s cannot be used (%s); make it: install -d -m 0750%s%s %s",
 		             dir, strerror(errno), c->user == NULL ? "" : " -o ", owner, dir);
 	else if (!S_ISDIR(st.st_mode))
 		ec = why_set(&why, EC_IO, "%s is not a directory; name a directory", dir);
@@ -202,7 +206,8 @@ enum ec config_check_files(const struct config *cfg, enum config_program program
 	return errs->num == before ? EC_OK : errs->ec;
 }
 
-enum ec config_load(const char *path, enum config_program program, struct config **out, struct config_errors *errs)
+static enum ec load(const char *path, enum config_program program, bool look, struct config **out,
+                    struct config_errors *errs)
 {
 	struct bytes text = { 0 };
 	struct stat st;
@@ -221,7 +226,7 @@ enum ec config_load(const char *path, enum config_program program, struct config
 	cfg->programs = 1u << program;
 	/* Both, so that one run shows all there is to mend. */
 	enum ec needed = config_check_for(cfg, program, errs);
-	enum ec files = config_check_files(cfg, program, errs);
+	enum ec files = look ? config_check_files(cfg, program, errs) : EC_OK;
 	ec = needed != EC_OK ? needed : files;
 	if (ec == EC_OK) {
 		*out = cfg;
@@ -231,6 +236,16 @@ out:
 	config_free(cfg);
 	bytes_fini(&text);
 	return ec;
+}
+
+enum ec config_load(const char *path, enum config_program program, struct config **out, struct config_errors *errs)
+{
+	return load(path, program, true, out, errs);
+}
+
+enum ec config_read(const char *path, enum config_program program, struct config **out, struct config_errors *errs)
+{
+	return load(path, program, false, out, errs);
 }
 
 static bool blank(uint8_t c)

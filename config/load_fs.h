@@ -14,6 +14,11 @@
 enum ec config_load(const char *path, enum config_program program, struct config **out,
                     struct config_errors *errs) MUST_CHECK;
 
+/* config_read is config_load without a look at the files that settings name: what
+ * --dump prints must not depend on the machine. */
+enum ec config_read(const char *path, enum config_program program, struct config **out,
+                    struct config_errors *errs) MUST_CHECK;
+
 /* config_check_files looks at what the settings name: the trust anchor and root
  * hints are readable, state_dir and the journal's directory are there and ours to
  * write, the TSIG key and imported keys are readable by nobody but us, the sockets'

@@ -24,14 +24,15 @@ static const char usage[] =
 	"Without these it runs in the foreground, logs on standard error, reloads on SIGHUP\n"
 	"and stops on SIGTERM. See danegate(8) and danegate.yaml(5).\n";
 
-static struct config *load(const char *path)
+static struct config *load(const char *path, bool look)
 {
 	struct config *cfg = NULL;
 	struct config_errors *errs = calloc(1, sizeof *errs);
 	struct bytes text = { 0 };
 	if (errs == NULL)
 		return NULL;
-	if (config_load(path, CONFIG_FOR_DANEGATE, &cfg, errs) != EC_OK && config_errors_text(errs, &text) == EC_OK)
+	enum ec ec = look ? config_load(path, CONFIG_FOR_DANEGATE, &cfg, errs) : config_read(path, CONFIG_FOR_DANEGATE, &cfg, errs);
+	if (ec != EC_OK && config_errors_text(errs, &text) == EC_OK)
 		(void)fprintf(stderr, "%.*s", (int)bytes_len(&text), (const char *)bytes_slice(&text).p);
 	bytes_fini(&text);
 	free(errs);
@@ -40,7 +41,7 @@ static struct config *load(const char *path)
 
 static int check(const char *path, bool dump)
 {
-	struct config *cfg = load(path);
+	struct config *cfg = load(path, !dump);
 	if (cfg == NULL)
 		return 2;
 	struct bytes text = { 0 };

@@ -43,7 +43,8 @@ static int check(const char *path, bool dump)
 	struct config_errors *errs = calloc(1, sizeof *errs);
 	if (errs == NULL)
 		return CMD_REFUSED;
-	int status = config_load(path, CONFIG_FOR_TLSA_SYNC, &cfg, errs) == EC_OK ? CMD_OK : CMD_USAGE;
+	enum ec ec = dump ? config_read(path, CONFIG_FOR_TLSA_SYNC, &cfg, errs) : config_load(path, CONFIG_FOR_TLSA_SYNC, &cfg, errs);
+	int status = ec == EC_OK ? CMD_OK : CMD_USAGE;
 	struct bytes out = { 0 };
 	if (status != CMD_OK) {
 		if (config_errors_text(errs, &out) == EC_OK)

@@ -86,7 +86,7 @@ static const struct {
 	{ "no hints", CONFIG_FOR_DANEGATE,
 	  "state_dir: %s/state\ndns: {trust_anchor: %s/anchor, root_hints: %s/gone}\n" GOOD_IDENTITY, "4:", "dns.root_hints: " },
 	{ "no state_dir", CONFIG_FOR_DANEGATE, "state_dir: %s/gone\ndns: {trust_anchor: %s/anchor}\n" GOOD_IDENTITY,
-	  "3:12: state_dir: ", "make it: install -d -m 0700 " },
+	  "3:12: state_dir: ", "make it: install -d -m 0750 " },
 	{ "state_dir is a file", CONFIG_FOR_DANEGATE, "state_dir: %s/anchor\ndns: {trust_anchor: %s/anchor}\n" GOOD_IDENTITY,
 	  "3:12: state_dir: ", "is not a directory; " },
 	{ "state_dir open", CONFIG_FOR_DANEGATE, "state_dir: %s/open\ndns: {trust_anchor: %s/anchor}\n" GOOD_IDENTITY,
