@@ -25,7 +25,7 @@ enum counter_kind { COUNTER_TOTAL, COUNTER_GAUGE };
 	X(SESSIONS_TLS, "sessions_tls", "", GAUGE, "client sessions open now that are under TLS")                      \
 	X(BACKEND_OPEN, "backend_links_open", "", GAUGE, "backend connections open now")                               \
 	X(ADDRESSES, "client_addresses", "", GAUGE, "distinct client addresses with a session now")                    \
-	X(LISTENING, "listening", "", GAUGE, "1 while new sessions are accepted")                                      \
+	X(LISTENING, "listening", "", GAUGE, "workers that accept new sessions")                                      \
 	X(EPOCH, "identities_epoch", "", GAUGE, "epoch of the identities that new sessions get")                       \
 	X(ACCEPTED, "sessions", "", TOTAL, "client connections accepted")                                              \
 	X(REFUSED_SESSIONS, "sessions_refused", "reason=\"sessions\"", TOTAL, "client connections answered 421 at once") \

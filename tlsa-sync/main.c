@@ -103,7 +103,7 @@ int main(int argc, char **argv)
 		(void)printf("tlsa-sync %s\n", DANEGATE_VERSION);
 		return CMD_OK;
 	}
-	if (what == 'h') {
+	if (what == 'h' || (what == 0 && optind < argc && strcmp(argv[optind], "help") == 0)) {
 		usage(stdout);
 		return CMD_OK;
 	}

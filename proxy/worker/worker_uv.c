@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 
 #include "base/log_fs.h"
@@ -148,6 +149,7 @@ int worker_run(int num_listeners)
 {
 	struct why why = { 0 };
 	struct worker *w = calloc(1, sizeof *w);
+	(void)prctl(PR_SET_NAME, "danegate-worker");
 	ignore_signals();
 	raise_descriptors();
 	wire_secrets();

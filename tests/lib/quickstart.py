@@ -143,7 +143,7 @@ def tell(keep):
     step.done(f"the edge presents {second[:16]}… now; {account.submitted} messages went through meanwhile")
 
     step = Step("Summary")
-    step.note(f"messages     sent {account.submitted}   delivered {account.delivered}   deferred {account.deferred}   "
+    step.note(f"during roll  sent {account.submitted}   delivered {account.delivered}   deferred {account.deferred}   "
               f"lost {len(account.lost)}   duplicated {len(account.duplicated)}")
     step.note("TLS          " + ", ".join(f"{n} × {word}" for word, n in account.tls.items()) + "   (Postfix's own word for a pin that holds)")
     step.note(f"key before   3 1 1 {first}")
