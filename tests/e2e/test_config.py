@@ -134,7 +134,7 @@ def test_reload_takes_a_new_backend(world, fake, edge):
     from lab.client import Client
     from lab.traffic import message, new_id
 
-    edge.change_config({"backend": {"address": fake.address}})
+    edge.change_config({"backend": {"address": fake.address, "client_info": "none"}})
     assert edge.reload()["ok"] is True
     with Client().secure() as client:
         assert client.deliver(message(new_id())) == 250
