@@ -201,6 +201,26 @@ static void test_stray(void **state)
 	backend_free(b);
 }
 
+/* A message is delivered by 250 and by nothing that resembles it. */
+static void test_only_250_answers_the_dot(void **state)
+{
+	static const char *const replies[] = { "251 ok\r\n", "252 ok\r\n", "220 ok\r\n", "354 go on\r\n", "299 ok\r\n" };
+	(void)state;
+	for (size_t i = 0; i < sizeof replies / sizeof *replies; i++) {
+		struct backend *b = ready();
+		envelope(b);
+		feed(b, "250 ok\r\n250 ok\r\n");
+		(void)pull(b, BACKEND_EV_ANSWER);
+		backend_data(b);
+		feed(b, "354 go\r\n");
+		(void)pull(b, BACKEND_EV_ANSWER);
+		backend_commit(b);
+		feed(b, replies[i]);
+		assert_int_equal(pull(b, BACKEND_EV_LOST).reason, SMTP_WHY_BACKEND_GARBAGE);
+		backend_free(b);
+	}
+}
+
 static void test_bounds(void **state)
 {
 	static char text[BACKEND_LINES_MAX * 20 + 40000];
@@ -421,6 +441,7 @@ int main(void)
 		cmocka_unit_test(test_stray),               cmocka_unit_test(test_bounds),       cmocka_unit_test(test_ends),
 		cmocka_unit_test(test_xclient),             cmocka_unit_test(test_xforward),     cmocka_unit_test(test_xforward_one_by_one),
 		cmocka_unit_test(test_xforward_bounds),     cmocka_unit_test(test_limits_of_the_backend),
+		cmocka_unit_test(test_only_250_answers_the_dot),
 	};
 	return cmocka_run_group_tests_name("relay/backend", tests, NULL, NULL);
 }

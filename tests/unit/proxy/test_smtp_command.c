@@ -84,6 +84,8 @@ static const struct row mails[] = {
 	{ "FROM:<a@[]>", NULL, SMTP_R_SENDER_BAD },
 	{ "FROM:<a@[1.2.3.4>", NULL, SMTP_R_SENDER_BAD },
 	{ "FROM:<@x a@b>", NULL, SMTP_R_SENDER_BAD },
+	{ "FROM:<\"a\x01z\"@b>", NULL, SMTP_R_SENDER_BAD },
+	{ "FROM:<\"a\\\x7fz\"@b>", NULL, SMTP_R_SENDER_BAD },
 	{ "FROM:<@x:>", NULL, SMTP_R_SENDER_BAD },
 	{ "FROM:<@x,a@b>", NULL, SMTP_R_SENDER_BAD },
 	{ "FROM:<" X64 X64 "x@b>", NULL, SMTP_R_SENDER_LONG },

@@ -63,6 +63,11 @@ static void test_answer_is_cut(void **state)
 	assert_false(w.bad);
 	assert_true(w.len <= SMTP_REPLY_LINE_MAX);
 	assert_memory_equal(text, "550 5.999.999 xxx", 17);
+	/* RFC 2034 4: the class is the code's, whatever the backend says. */
+	struct smtp_answer wrong = { .code = 550, .enhanced = "2.1.5", .text = SLICE_LIT("no") };
+	w = writer_of(text, sizeof text);
+	smtp_answer_print(&w, 550, "5.0.0", &wrong);
+	assert_string_equal(text, "550 5.0.0 no\r\n");
 }
 
 /* Moments and their names from `date -u -R -d @N`. */
