@@ -32,16 +32,22 @@ static enum ec ec_of_errno(int error)
 	}
 }
 
+/* Says what errno says of `path`, and the cure. */
+static enum ec unreadable(const char *path, struct why *why)
+{
+	return why_set(why, ec_of_errno(errno),
+	               errno == ENOENT ? "%s cannot be read (%s); make it or name another file" :
+	                                 "%s cannot be read (%s); chown it to the user that runs this, or name another file",
+	               path, strerror(errno));
+}
+
 /* Reads at most `max` bytes of a regular file and appends them; one byte more is
  * EC_LIMIT. `*out_stat` describes what was read. */
 static enum ec read_file(const char *path, size_t max, struct bytes *out, struct stat *out_stat, struct why *why)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	if (fd < 0)
-		return why_set(why, ec_of_errno(errno),
-		               errno == ENOENT ? "%s cannot be read (%s); make it or name another file" :
-		                                 "%s cannot be read (%s); chown it to the user that runs this, or name another file",
-		               path, strerror(errno));
+		return unreadable(path, why);
 	enum ec ec = EC_OK;
 	size_t total = 0;
 	if (fstat(fd, out_stat) != 0 || !S_ISREG(out_stat->st_mode)) {
@@ -97,10 +103,7 @@ static void check_readable(struct check *c, const char *key, struct config_mark 
 	enum ec ec = EC_OK;
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	if (fd < 0) {
-		ec = why_set(&why, ec_of_errno(errno),
-		             errno == ENOENT ? "%s cannot be read (%s); make it or name another file" :
-		                               "%s cannot be read (%s); chown it to the user that runs this, or name another file",
-		             path, strerror(errno));
+		ec = unreadable(path, &why);
 	} else if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {
 		ec = why_set(&why, EC_IO, "%s is not a regular file; name a file", path);
 	} else if (secret) {
