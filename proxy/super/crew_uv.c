@@ -28,6 +28,10 @@ struct crew {
 	unsigned num;
 	struct hand *hands;
 	json_t *config; /* the message */
+	uint64_t config_number;
+	crew_configured *configured;
+	void *configured_arg;
+	uv_timer_t config_timer;
 	uint64_t epoch;
 	struct bytes rest;
 	struct bytes previous;
@@ -53,6 +57,7 @@ struct crew {
 };
 
 static void present_check(struct crew *c);
+static void config_check(struct crew *c);
 static void list_check(struct crew *c, bool time_is_up);
 
 static void mishap(struct crew *c, const struct hand *h, const char *why)
@@ -80,16 +85,77 @@ static void send_word(struct hand *h, const char *word)
 	hand_send_json(h, json_pack("{s:s}", "do", word));
 }
 
-enum ec crew_configure(struct crew *c, const char *text, size_t len, const char *file_name)
+static void config_end(struct crew *c, enum ec ec, const struct why *why)
 {
-	json_t *message = json_pack("{s:s,s:s%,s:s}", "do", "config", "text", text, len, "name", file_name);
+	crew_configured *done = c->configured;
+	c->configured = NULL;
+	uv_timer_stop(&c->config_timer);
+	if (done != NULL)
+		done(c->configured_arg, ec, why);
+}
+
+/* config_behind counts running workers that do not yet go by the newest text. */
+static unsigned config_behind(const struct crew *c)
+{
+	unsigned behind = 0;
+	for (unsigned i = 0; i < c->num; i++)
+		behind += hand_is_up(&c->hands[i]) && c->hands[i].configured != c->config_number;
+	return behind;
+}
+
+static void config_check(struct crew *c)
+{
+	if (c->configured != NULL && config_behind(c) == 0)
+		config_end(c, EC_OK, &(struct why){ 0 });
+}
+
+static void config_on_timer(uv_timer_t *t)
+{
+	struct crew *c = t->data;
+	struct why why;
+	enum ec ec = why_set(&why, EC_TIMEOUT, "%u of %u workers did not take the new settings within %d s", config_behind(c),
+	                     c->num, ACK_MS / 1000);
+	config_end(c, ec, &why);
+}
+
+enum ec crew_configure(struct crew *c, const char *text, size_t len, const char *file_name, crew_configured *done, void *arg)
+{
+	json_t *message = json_pack("{s:s,s:I,s:s%,s:s}", "do", "config", "number", (json_int_t)(c->config_number + 1), "text", text,
+	                            len, "name", file_name);
 	if (message == NULL)
 		return EC_NO_MEMORY;
+	if (c->configured != NULL) {
+		struct why why;
+		config_end(c, why_set(&why, EC_BUSY, "a newer configuration came"), &why);
+	}
 	json_decref(c->config);
 	c->config = message;
+	c->config_number++;
+	c->configured = done;
+	c->configured_arg = arg;
+	if (done != NULL)
+		uv_timer_start(&c->config_timer, config_on_timer, ACK_MS, 0);
 	for (unsigned i = 0; i < c->num; i++)
 		hand_send_json(&c->hands[i], json_incref(c->config));
+	config_check(c);
 	return EC_OK;
+}
+
+static void on_configured(struct crew *c, struct hand *h, json_t *message)
+{
+	const char *words = json_string_value(json_object_get(message, "why"));
+	uint64_t number = (uint64_t)json_integer_value(json_object_get(message, "configured"));
+	if (words == NULL) {
+		h->configured = number;
+		config_check(c);
+		return;
+	}
+	mishap(c, h, words);
+	if (c->configured == NULL || number != c->config_number)
+		return;
+	struct why why;
+	enum ec ec = why_set(&why, EC_IO, "worker %u could not take the settings: %s", h->number, words);
+	config_end(c, ec, &why);
 }
 
 void crew_listen(struct crew *c)
@@ -297,6 +363,8 @@ static void on_line(void *arg, struct hand *h, json_t *message)
 		const char *why = json_string_value(json_object_get(message, "why"));
 		if ((uint64_t)json_integer_value(nack) == c->epoch)
 			on_nack(c, h, why == NULL ? "no reason given" : why);
+	} else if (json_object_get(message, "configured") != NULL) {
+		on_configured(c, h, message);
 	} else if (json_object_get(message, "sessions") != NULL) {
 		on_sessions(c, h, message);
 	} else {
@@ -308,6 +376,7 @@ static void on_up(void *arg, struct hand *h)
 {
 	struct crew *c = arg;
 	h->acked = 0;
+	h->configured = 0;
 	h->listed = true;
 	hand_send_json(h, json_incref(c->config));
 	send_identities(c, h);
@@ -334,6 +403,7 @@ static void on_down(void *arg, struct hand *h)
 	h->acked = 0;
 	h->listed = true;
 	present_check(c);
+	config_check(c);
 	list_check(c, false);
 	crew_check_drained(c);
 }
@@ -362,8 +432,9 @@ enum ec crew_new(uv_loop_t *loop, struct listeners *listeners, struct crew_event
 	*listeners = (struct listeners){ 0 };
 	uv_timer_init(loop, &c->ack_timer);
 	uv_timer_init(loop, &c->list_timer);
+	uv_timer_init(loop, &c->config_timer);
 	uv_timer_init(loop, &c->drain_timer);
-	c->ack_timer.data = c->list_timer.data = c->drain_timer.data = c;
+	c->ack_timer.data = c->list_timer.data = c->config_timer.data = c->drain_timer.data = c;
 	enum ec ec = EC_OK;
 	unsigned per_set = c->listeners.num_addresses;
 	for (unsigned i = 0; ec == EC_OK && i < c->listeners.num_sets; i++) {
@@ -435,6 +506,10 @@ void crew_drain(struct crew *c, int64_t timeout_ms, void (*done)(void *arg), voi
 		(void)why_set(&c->failed_why, EC_CANCELLED, "danegate is stopping");
 		present_end(c);
 	}
+	if (c->configured != NULL) {
+		struct why why;
+		config_end(c, why_set(&why, EC_CANCELLED, "danegate is stopping"), &why);
+	}
 	uv_timer_start(&c->drain_timer, drain_on_timer, (uint64_t)timeout_ms, 0);
 	crew_check_drained(c);
 }
@@ -462,9 +537,10 @@ void crew_free(struct crew *c)
 	if (c == NULL)
 		return;
 	listeners_close(&c->listeners);
-	c->num_handles = 3 + c->num;
-	uv_timer_t *timers[] = { &c->ack_timer, &c->list_timer, &c->drain_timer };
-	for (size_t i = 0; i < 3; i++)
+	uv_timer_t *timers[] = { &c->ack_timer, &c->list_timer, &c->config_timer, &c->drain_timer };
+	const unsigned num_timers = sizeof timers / sizeof *timers;
+	c->num_handles = num_timers + c->num;
+	for (unsigned i = 0; i < num_timers; i++)
 		uv_close((uv_handle_t *)timers[i], crew_on_closed);
 	for (unsigned i = 0; i < c->num; i++)
 		hand_fini(&c->hands[i], crew_release, c);

@@ -32,8 +32,13 @@ enum ec crew_new(uv_loop_t *loop, struct listeners *listeners, struct crew_event
                  struct why *why) MUST_CHECK;
 
 /* crew_configure sets the configuration text that every worker gets, running ones
- * now, later ones when they start. Copies. Returns EC_NO_MEMORY. */
-enum ec crew_configure(struct crew *c, const char *text, size_t len, const char *file_name) MUST_CHECK;
+ * now, later ones when they start. Copies. `done` (may be NULL) is called once, perhaps
+ * inside: EC_OK when every running worker goes by it; else EC_TIMEOUT, EC_IO (one could not
+ * take it, `why` has its words), EC_CANCELLED (crew_drain), EC_BUSY (a newer text came).
+ * Returns EC_NO_MEMORY, and does not call `done` then. */
+typedef void crew_configured(void *arg, enum ec ec, const struct why *why);
+enum ec crew_configure(struct crew *c, const char *text, size_t len, const char *file_name, crew_configured *done,
+                       void *arg) MUST_CHECK;
 
 /* crew_start starts every worker; call it once, after crew_configure. */
 void crew_start(struct crew *c);

@@ -37,6 +37,7 @@ struct hand {
 	const struct counters *page;
 
 	uint64_t acked;
+	uint64_t configured;
 	bool listed;
 
 	uv_loop_t *loop;

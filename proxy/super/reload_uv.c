@@ -1,5 +1,5 @@
 /* reload_run: read and check -> diff -> identities (old ones reused, new ones made)
- *   -> looks -> present -> commit -> done
+ *   -> looks -> present -> commit -> the workers' answers -> done
  * Until commit the running daemon knows nothing of it; `finish` with an error
  * frees what was made. Only two things must be looked up before commit: a new
  * default identity, which every client would meet, and newer keys from files. Other
@@ -56,8 +56,7 @@ static void rebind(struct supervisor *s, struct config *cfg)
 		s->keeper.items[i]->settings = &cfg->identities[i];
 }
 
-/* commit puts the new configuration in force; nothing in it can fail but memory
- * for the workers' copy, which then comes with their next start. */
+/* commit puts the new configuration in force in this process; nothing in it can fail. */
 static void commit(struct reload *r)
 {
 	struct supervisor *s = r->s;
@@ -83,8 +82,6 @@ static void commit(struct reload *r)
 	r->cfg = NULL;
 	s->reloaded = supervisor_now();
 	log_setup((enum log_format)s->cfg->log.format, (enum log_level)s->cfg->log.level, "danegate");
-	if (crew_configure(s->crew, s->cfg->text, s->cfg->text_len, s->cfg->file_name) != EC_OK)
-		supervisor_mishap(s, "reload", NULL, "out of memory: the workers go on with their old settings; reload again");
 }
 
 static void release(struct reload *r)
@@ -101,29 +98,51 @@ static void release(struct reload *r)
 	free(r);
 }
 
-static void finish(struct reload *r, enum ec ec, struct why *why)
+static void answer(struct reload *r, enum ec ec, const struct why *why)
 {
 	struct supervisor *s = r->s;
-	if (ec == EC_OK) {
-		commit(r);
-		(void)why_set(why, EC_OK, "%zu settings changed", json_array_size(r->details));
-		log_why(LOG_NOTICE, "reload", s->config_path, why->text);
-	} else {
-		for (size_t i = 0; i < s->keeper.num; i++)
-			if (s->keeper.items[i]->presented != 0)
-				s->keeper.items[i]->candidate = 0;
-		supervisor_mishap(s, "reload", s->config_path, why->text);
-	}
 	r->done(r->arg, ec, why, r->details);
 	release(r);
 	change_end(s);
 }
 
-static void on_presented(void *arg, enum ec ec, const struct why *why)
+/* on_configured: only now may whoever asked rely on it; a session that begins after
+ * the answer goes by the new settings. */
+static void on_configured(void *arg, enum ec ec, const struct why *why)
 {
 	struct reload *r = arg;
-	struct why own = *why;
-	finish(r, ec, &own);
+	struct why own;
+	if (ec == EC_OK) {
+		(void)why_set(&own, EC_OK, "%zu settings changed", json_array_size(r->details));
+		log_why(LOG_NOTICE, "reload", r->s->config_path, own.text);
+	} else {
+		(void)why_set(&own, ec, "the new configuration is in force, but %s; reload again", why->text);
+		supervisor_mishap(r->s, "reload", r->s->config_path, own.text);
+	}
+	answer(r, ec, &own);
+}
+
+static void finish(struct reload *r, enum ec ec, const struct why *why)
+{
+	struct supervisor *s = r->s;
+	if (ec == EC_OK) {
+		commit(r);
+		if (crew_configure(s->crew, s->cfg->text, s->cfg->text_len, s->cfg->file_name, on_configured, r) != EC_OK) {
+			struct why own;
+			on_configured(r, why_set(&own, EC_NO_MEMORY, "there was no memory to tell the workers"), &own);
+		}
+		return;
+	}
+	for (size_t i = 0; i < s->keeper.num; i++)
+		if (s->keeper.items[i]->presented != 0)
+			s->keeper.items[i]->candidate = 0;
+	supervisor_mishap(s, "reload", s->config_path, why->text);
+	answer(r, ec, why);
+}
+
+static void on_presented(void *arg, enum ec ec, const struct why *why)
+{
+	finish(arg, ec, why);
 }
 
 /* must_present: does what the workers hold differ from what they should? */

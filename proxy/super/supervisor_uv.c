@@ -185,7 +185,7 @@ static enum ec open_all(struct supervisor *s, struct why *why)
 		ec = guard_new(&s->loop, &s->cfg->dns, &s->guard, why);
 	if (ec == EC_OK)
 		ec = open_identities(s, why);
-	if (ec == EC_OK && crew_configure(s->crew, s->cfg->text, s->cfg->text_len, s->cfg->file_name) != EC_OK)
+	if (ec == EC_OK && crew_configure(s->crew, s->cfg->text, s->cfg->text_len, s->cfg->file_name, NULL, NULL) != EC_OK)
 		ec = why_set(why, EC_NO_MEMORY, "out of memory");
 	return ec;
 }

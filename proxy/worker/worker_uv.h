@@ -12,7 +12,8 @@
  * closed, 1 when it could not start.
  *
  * From the supervisor, one JSON object per line:
- *   {"do":"config","text":…,"name":"file name for errors"}    -> nothing; first, and again on reload
+ *   {"do":"config","number":N,"text":…,"name":"file name for errors"}
+ *     first, and again on reload                              -> {"configured":N} | {"configured":N,"why":…}
  *   {"do":"identities","epoch":E,"seed":"hex, 32 bytes","default":…,"identities":[{"name":…,"generation":G,
  *     "keys":[{"algorithm":…,"key_pem":…,"chain_pem":…}]}]}   -> {"ack":E} | {"nack":E,"why":…}
  *   {"do":"listen"} {"do":"pause"}                            -> nothing; see the LISTENING gauge

@@ -23,38 +23,44 @@ static void apply_log(const struct config *cfg)
 	log_setup((enum log_format)cfg->log.format, (enum log_level)cfg->log.level, "danegate");
 }
 
-static void on_config(struct worker *w, json_t *message)
+static enum ec read_settings(json_t *message, struct settings **out, struct why *why)
 {
 	const char *text = NULL, *name = "danegate.yaml";
 	size_t len = 0;
 	struct config *cfg = NULL;
+	if (json_unpack(message, "{s:s%, s?s}", "text", &text, &len, "name", &name) != 0)
+		return why_set(why, EC_SYNTAX, "malformed");
+	struct config_errors *errs = calloc(1, sizeof *errs);
+	if (errs == NULL)
+		return why_set(why, EC_NO_MEMORY, "out of memory");
+	/* The supervisor has parsed the same text. */
+	enum ec ec = config_parse(slice_of(text, len), name, &cfg, errs);
+	if (ec != EC_OK)
+		(void)why_set(why, ec, "%s", errs->items[0]);
+	free(errs);
+	return ec == EC_OK ? settings_new(cfg, out, why) : ec;
+}
+
+static void on_config(struct worker *w, json_t *message)
+{
 	struct settings *settings = NULL;
 	struct why why = { 0 };
-	if (json_unpack(message, "{s:s%, s?s}", "text", &text, &len, "name", &name) != 0) {
-		complain("config", "malformed");
-		return;
-	}
-	struct config_errors *errs = calloc(1, sizeof *errs);
-	if (errs == NULL || config_parse(slice_of(text, len), name, &cfg, errs) != EC_OK) {
-		/* The supervisor has parsed the same text. */
-		complain("config", errs == NULL ? "out of memory" : errs->items[0]);
-		free(errs);
-		return;
-	}
-	free(errs);
-	if (settings_new(cfg, &settings, &why) != EC_OK) {
+	json_int_t number = json_integer_value(json_object_get(message, "number"));
+	if (read_settings(message, &settings, &why) != EC_OK) {
 		complain("config", why.text);
+		wire_send_json(w->wire, json_pack("{s:I, s:s}", "configured", number, "why", why.text));
 		return;
 	}
 	bool first = w->work.settings == NULL;
 	settings_unref(w->work.settings);
 	w->work.settings = settings;
-	apply_log(cfg);
+	apply_log(settings->config);
+	wire_send_json(w->wire, json_pack("{s:I}", "configured", number));
 	if (!first) {
 		probe_again(w->probe);
 		return;
 	}
-	if (privilege_drop(cfg->user, &why) != EC_OK) {
+	if (privilege_drop(settings->config->user, &why) != EC_OK) {
 		worker_fail(w, "privileges", why.text);
 		return;
 	}

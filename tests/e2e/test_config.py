@@ -1,13 +1,14 @@
 """An operator's mistake gets file, line, column, the key, and what would be right; and changes nothing."""
 
 import re
+import signal
 
 import pytest
 
 from lab import zones
 from lab.programs import Danegate
 from lab.traffic import submit
-from lab.proc import wait_until
+from lab.proc import send_signal, wait_until
 
 GOOD = """state_dir: /run/lab/typo/state
 dns:
@@ -140,3 +141,15 @@ def test_reload_takes_a_new_backend(world, fake, edge):
         assert client.deliver(message(new_id())) == 250
     assert len(fake.accepted) == 1
     assert edge.serving() and edge.identity(zones.MX)["guard"] == "allowed"
+
+
+def test_reload_answers_only_when_every_worker_goes_by_it(fake, edge):
+    stopped = edge.workers()[:1]
+    edge.change_config({"backend": {"address": fake.address, "client_info": "none"}})
+    send_signal(stopped, signal.SIGSTOP)
+    try:
+        answer = edge.reload()
+    finally:
+        send_signal(stopped, signal.SIGCONT)
+    assert answer["ok"] is False and "1 of " in answer["why"] and "reload again" in answer["why"], answer
+    assert edge.reload()["ok"] is True

@@ -183,7 +183,7 @@ class Worker:
         raise EOFError(self.log())
 
     def configure(self, backend):
-        self.tell(do="config", name="test.yaml", text=f"""
+        self.tell(do="config", number=1, name="test.yaml", text=f"""
 proxy: {{ hostname: mx1.example.org, listen: ["127.0.0.1:25"], drain_timeout: 2s, {self.proxy} }}
 identities: [ {{ name: mx1.example.org }} ]
 backend: {{ address: "{backend.address}", client_info: {self.client_info}, connect_timeout: 1s,
@@ -191,6 +191,8 @@ backend: {{ address: "{backend.address}", client_info: {self.client_info}, conne
 smtp: {{ {self.smtp} }}
 limits: {{ {self.limits} }}
 """)
+        taken = self.hear("configured")
+        assert taken == {"configured": 1}, taken
 
     def present(self, *identities, epoch=1):
         self.tell(do="identities", epoch=epoch, default=identities[0]["name"], seed="5a" * 32, identities=list(identities))

@@ -643,7 +643,10 @@ class Life(Case):
     def test_messages_it_does_not_understand(self):
         self.begin()
         self.worker.tell(do="nonsense")
-        self.worker.tell(do="config", text="proxy: [")
+        self.worker.tell(do="config", number=7, text="proxy: [")
+        refused = self.worker.hear("configured")
+        self.assertEqual(refused["configured"], 7)
+        self.assertIn("danegate.yaml:1:", refused["why"])
         self.worker.tell(do=7)
         self.worker.tell()
         self.assertEqual(self.client().deliver()[0], 250)
