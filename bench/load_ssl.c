@@ -225,7 +225,7 @@ static bool owes(const struct session *s)
 /* pump sends whatever the script allows now; false: broken. */
 static bool pump(struct session *s)
 {
-	while (!owes(s) && s->sent.verb != DONE) {
+	while (s->text_off == s->text_len && s->sent.verb != DONE) {
 		bool meets = !s->pipelining || script[s->sent.verb].meets;
 		bool met = same(s->sent, s->answered);
 		struct cursor next = next_of(s->sent);
