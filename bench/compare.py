@@ -243,11 +243,12 @@ def main():
     parser.add_argument("--only", type=lambda s: s.split(","))
     parser.add_argument("--peers", type=lambda s: s.split(","))
     parser.add_argument("--roll", action="store_true")
+    parser.add_argument("--growth", action="store_true")
     args = parser.parse_args()
     plan = Plan(args.quick)
     subprocess.run(["sysctl", "-qw", "net.ipv4.ip_local_port_range=1024 65535", "net.core.somaxconn=8192"], check=False)
     chosen = [p for p in peers.ALL if not args.peers or p.name in args.peers or p is peers.Ours]
-    if args.roll:
+    if args.roll or args.growth:
         chosen = [peers.Ours]
     dns = Dns().start()
     sink = peers.Sink(*peers.certificate()).start()
@@ -255,7 +256,12 @@ def main():
     try:
         for kind in chosen:
             running.append(kind(sink.certificate, sink.key).start())
-        results = roll(dns, running[0], plan) if args.roll else compare(running, plan, args.only)
+        if args.growth:
+            import growth
+
+            results = growth.measure(running[0], args.only, PROJECT / "build" / "bench" / "growth.svg")
+        else:
+            results = roll(dns, running[0], plan) if args.roll else compare(running, plan, args.only)
         (PROJECT / "build" / "bench" / "results.json").write_text(json.dumps(results, indent=1))
     finally:
         for peer in reversed(running):

@@ -49,16 +49,20 @@ class Peer:
 
 class Ours(Peer):
     name, address = "danegate", zones.EDGE
+    workers = 2
+    identities = None  # the standard one
+    deadline_s = 20
 
     def begin(self):
         self.danegate = Danegate(name="bench-danegate", backend=f"{SINK}:{SINK_PORT}", changes={
             "log": {"level": "warning"},
-            "proxy": {"workers": 2},
+            "proxy": {"workers": self.workers},
+            "identities": self.identities or [{"name": zones.MX}],
             "backend": {"client_info": "none", "reply_timeout": "60s", "data_timeout": "60s"},
             "smtp": {"max_message_size": "500M", "max_transactions": 1000},
             "limits": {"sessions": 100000, "sessions_per_address": 100000, "sessions_per_prefix": 100000},
         })
-        self.danegate.start_serving()
+        self.danegate.start_serving(self.deadline_s)
 
     def stop(self):
         self.danegate.stop()
