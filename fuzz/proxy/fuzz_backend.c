@@ -13,7 +13,8 @@ struct run {
 	struct backend *b;
 	struct bytes in;
 	bool ready, lost, mail, data, body, dot;
-	unsigned rcpts;
+	bool chunk, chunk_due, chunks; /* octets under way; unanswered; behind one */
+	unsigned rcpts, accepted;
 };
 
 static void on_answer(struct run *r, const struct smtp_answer *a)
@@ -27,13 +28,19 @@ static void on_answer(struct run *r, const struct smtp_answer *a)
 	if (r->rcpts > 0) {
 		r->rcpts--;
 		assert(a->code / 100 != 3);
+		r->accepted += a->code / 100 == 2;
 	} else if (r->data) {
 		r->data = false;
 		r->body = a->code == 354;
 		assert(r->body || a->code >= 400);
+	} else if (r->chunk_due) {
+		r->chunk_due = false;
+		assert(a->code == 250 || a->code >= 400);
 	} else {
 		assert(r->dot);
-		r->dot = r->mail = false;
+		r->dot = false;
+		/* A last chunk that was refused wants RSET. */
+		r->mail = r->chunks && a->code != 250;
 		assert(a->code == 250 || a->code >= 400);
 	}
 }
@@ -76,27 +83,51 @@ static void feed(struct run *r)
 	assert(bytes_len(&r->in) < BACKEND_LINE_MAX);
 }
 
+/* Announces a chunk, or says that it is all out. */
+static void act_chunk(struct run *r, uint8_t what, bool calm)
+{
+	if (r->chunk && (what & 1) != 0) {
+		backend_commit(r->b);
+		r->chunk = false;
+		r->dot = true;
+	} else if (r->chunk) {
+		backend_chunk_end(r->b);
+		r->chunk = false;
+		r->chunk_due = true;
+	} else if (r->mail && calm && r->accepted > 0) {
+		backend_chunk(r->b, what, (what & 2) != 0);
+		r->chunk = r->chunks = true;
+	}
+}
+
 /* Does what a session might do now. */
 static void act(struct run *r, uint8_t what)
 {
 	static const struct smtp_mail mail;
 	static const struct smtp_rcpt rcpt = { .path = { .local_len = 10, .local = "postmaster" } };
-	bool calm = r->rcpts == 0 && !r->data && !r->body && !r->dot;
+	bool calm = r->rcpts == 0 && !r->data && !r->body && !r->dot && !r->chunk && !r->chunk_due;
+	if (what >= 128) {
+		act_chunk(r, what, calm);
+		pull(r);
+		return;
+	}
 	switch (what % 8) {
 	case 0:
 		if (backend_free_for_use(r->b) && calm && !r->mail) {
 			backend_mail(r->b, &mail);
 			r->mail = true;
+			r->chunks = false;
+			r->accepted = 0;
 		}
 		break;
 	case 1:
-		if (r->mail && !r->data && !r->body && !r->dot && r->rcpts < 32) {
+		if (r->mail && !r->data && !r->body && !r->dot && !r->chunks && r->rcpts < 32) {
 			backend_rcpt(r->b, &rcpt);
 			r->rcpts++;
 		}
 		break;
 	case 2:
-		if (r->mail && calm) {
+		if (r->mail && calm && !r->chunks) {
 			backend_data(r->b);
 			r->data = true;
 		}

@@ -8,7 +8,7 @@
  * Oracles: a message is answered 250 only if the mail server said 250 to its dot,
  * and, while that one speaks clearly, always then; the mail server gets no bare CR or
  * LF, no command of the client's making and no end of data but ours (mta.c); what
- * it stores is what the client sent, octet for octet; a message ends at the first
+ * it stores is what the client sent, octet for octet, and chunk for chunk; a message ends at the first
  * <CRLF>.<CRLF> and nowhere else; replies are well-formed and
  * no more than commands; cuts change nothing. */
 #include <assert.h>
@@ -21,7 +21,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
-enum { NORMALIZE = 1, SMALL = 2, XCLIENT = 4, NO_TLS = 8, LACKS = 16, NO_LIMITS = 32, XFORWARD = 64 };
+enum { NORMALIZE = 1, SMALL = 2, XCLIENT = 4, NO_TLS = 8, LACKS = 16, NO_LIMITS = 32, XFORWARD = 64, CHUNKING = 128 };
 
 struct edge {
 	uint8_t options;
@@ -32,6 +32,11 @@ struct edge {
 	struct bytes client, at_backend, replies;
 	struct bytes sent; /* all the client said */
 	size_t taken, data_at; /* of it: what the session has taken, where a message began */
+	uint64_t chunk_size;   /* announced to the mail server; of that, ours */
+	size_t chunk_head;
+	bool in_chunk, chunk_begins;
+	size_t feeding; /* of `sent`: what the session has looked at */
+	struct bytes want;     /* what the client said in the chunks of this message */
 	bool in_data;
 	enum smtp_reason end;
 	unsigned num_lines, num_replies, num_yes;
@@ -77,6 +82,28 @@ static void check_reply(struct edge *e, struct slice s, uint16_t code)
 	e->num_replies++;
 }
 
+/* RFC 3030 2: chunk by chunk, octet by octet. */
+static void check_chunks(struct edge *e)
+{
+	struct slice got = bytes_slice(&e->mta.latest);
+	if (got.len == 0 || e->mta.odd)
+		return;
+	const uint8_t *body = memmem(got.p, got.len, " +0000\r\n", 8); /* the end of our Received: */
+	assert(body != NULL);
+	assert(slice_eq(slice_from(got, (size_t)(body - got.p) + 8), bytes_slice(&e->want)));
+	bytes_fini(&e->mta.latest);
+}
+
+/* The octets of a chunk have gone: they are the last that the session has looked at. */
+static void chunk_ended(struct edge *e)
+{
+	struct slice sent = slice_first(bytes_slice(&e->sent), e->feeding);
+	size_t size = (size_t)e->chunk_size - e->chunk_head;
+	assert(size <= sent.len);
+	must(bytes_append(&e->want, slice_from(sent, sent.len - size)));
+	e->in_chunk = false;
+}
+
 static void on_reply(struct edge *e, const struct smtp_event *ev)
 {
 	check_reply(e, ev->bytes, ev->code);
@@ -89,6 +116,7 @@ static void on_reply(struct edge *e, const struct smtp_event *ev)
 		return;
 	assert(ev->code == 250 || ev->code >= 400);
 	if (ev->code == 250) {
+		check_chunks(e);
 		/* One that talks out of turn can say the 250 before it got the dot. */
 		assert(e->mta.kept > e->num_yes || e->mta.odd);
 		e->num_yes++;
@@ -118,6 +146,16 @@ static void link_open(struct edge *e)
 	mta_connect(&e->mta);
 }
 
+static bool take_output(struct edge *e)
+{
+	struct slice out = e->b != NULL ? backend_output(e->b) : (struct slice){ 0 };
+	if (out.len == 0)
+		return false;
+	must(bytes_append(&e->mta.in, out));
+	backend_sent(e->b);
+	return true;
+}
+
 static void act(struct edge *e, const struct smtp_event *ev)
 {
 	assert(!e->closed);
@@ -143,10 +181,28 @@ static void act(struct edge *e, const struct smtp_event *ev)
 		backend_rcpt(e->b, ev->rcpt);
 		break;
 	case SMTP_EV_DATA:
-		smtp_session_set_time(e->s, (struct wall){ 1795303571 });
 		backend_data(e->b);
 		break;
+	case SMTP_EV_CHUNK:
+		e->in_chunk = true;
+		e->chunk_size = ev->chunk_size;
+		e->chunk_head = 0;
+		e->chunk_begins = ev->chunk_first;
+		if (ev->chunk_first)
+			bytes_fini(&e->want);
+		if (e->b != NULL)
+			backend_chunk(e->b, ev->chunk_size, ev->chunk_last);
+		(void)take_output(e);
+		break;
+	case SMTP_EV_CHUNK_END:
+		chunk_ended(e);
+		if (e->b != NULL)
+			backend_chunk_end(e->b);
+		break;
 	case SMTP_EV_BODY:
+		if (e->chunk_begins)
+			e->chunk_head = ev->ranges[0].len;
+		e->chunk_begins = false;
 		if (e->b == NULL)
 			break;
 		assert(backend_output(e->b).len == 0);
@@ -154,6 +210,8 @@ static void act(struct edge *e, const struct smtp_event *ev)
 			must(bytes_append(&e->mta.in, ev->ranges[i]));
 		break;
 	case SMTP_EV_COMMIT:
+		if (e->in_chunk)
+			chunk_ended(e);
 		if (e->b != NULL)
 			backend_commit(e->b);
 		break;
@@ -177,10 +235,7 @@ static bool pump_link(struct edge *e)
 	struct backend_event ev;
 	if (e->b == NULL)
 		return false;
-	struct slice out = backend_output(e->b);
-	bool moved = out.len > 0;
-	must(bytes_append(&e->mta.in, out));
-	backend_sent(e->b);
+	bool moved = take_output(e);
 	if (!backend_next(e->b, &ev))
 		return moved;
 	switch (ev.kind) {
@@ -252,7 +307,9 @@ static void pump(struct edge *e)
 		}
 		struct slice in = bytes_slice(&e->client);
 		size_t used;
+		smtp_session_set_time(e->s, (struct wall){ 1795303571 });
 		smtp_session_feed(e->s, in, &used);
+		e->feeding = e->taken + used;
 		while (smtp_session_next(e->s, &ev)) {
 			act(e, &ev);
 			moved = true;
@@ -338,6 +395,7 @@ static void play(struct edge *e, struct slice client)
 		                    .client_addr = SLICE_LIT("192.0.2.1"), .id = SLICE_LIT("f") };
 	struct slice rest = client;
 	e->mta.lacks = (e->options & LACKS) != 0;
+	e->mta.chunking = (e->options & CHUNKING) != 0;
 	e->s = smtp_session_new(&setup);
 	assert(e->s != NULL);
 	smtp_session_greet(e->s);
@@ -374,6 +432,7 @@ static void fini(struct edge *e)
 	bytes_fini(&e->client);
 	bytes_fini(&e->sent);
 	bytes_fini(&e->replies);
+	bytes_fini(&e->want);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)

@@ -13,7 +13,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 struct run {
 	struct smtp_session *s;
 	struct bytes replies, stored, body;
-	bool tls, closed, said_yes, open, in_data;
+	bool tls, closed, said_yes, open, in_data, in_chunks, binary;
+	uint64_t chunk_due; /* octets announced and not come */
 	uint8_t options;
 };
 
@@ -68,15 +69,17 @@ static void answer_rcpt(struct run *r, const struct smtp_rcpt *rcpt)
 static void commit(struct run *r)
 {
 	struct slice body = bytes_slice(&r->body);
-	for (size_t i = 0; i < body.len; i++) {
+	for (size_t i = 0; i < body.len && !r->binary; i++) {
 		assert(body.p[i] != '\0');
 		assert(body.p[i] != '\n' || (i > 0 && body.p[i - 1] == '\r'));
 		assert(body.p[i] != '\r' || (i + 1 < body.len && body.p[i + 1] == '\n'));
 	}
-	assert(body.len > 2 && body.p[body.len - 1] == '\n' && memmem(body.p, body.len, "\r\n.\r\n", 5) == NULL);
+	assert(r->chunk_due == 0);
+	if (!r->in_chunks)
+		assert(body.len > 2 && body.p[body.len - 1] == '\n' && memmem(body.p, body.len, "\r\n.\r\n", 5) == NULL);
 	must(bytes_append(&r->stored, body));
 	bytes_fini(&r->body);
-	r->in_data = false;
+	r->in_data = r->in_chunks = false;
 	r->said_yes = (r->options & 8) == 0;
 	answer(r, r->said_yes ? 250 : (r->options & 16) != 0 ? 354 : 452);
 }
@@ -102,31 +105,48 @@ static void act(struct run *r, const struct smtp_event *ev)
 		break;
 	case SMTP_EV_MAIL:
 		assert(r->open);
+		bytes_fini(&r->body);
+		r->binary = ev->mail->body == SMTP_BODY_BINARYMIME;
 		break;
 	case SMTP_EV_RCPT:
 		assert(r->open);
 		answer_rcpt(r, ev->rcpt);
 		break;
 	case SMTP_EV_DATA:
-		assert(r->open);
+		assert(r->open && !r->binary);
 		r->in_data = true;
 		answer(r, (r->options & 32) != 0 ? 451 : 354);
 		break;
+	case SMTP_EV_CHUNK:
+		assert(r->open && (r->options & 4) == 0 && r->chunk_due == 0 && ev->chunk_first == !r->in_chunks);
+		r->in_data = r->in_chunks = true;
+		r->chunk_due = ev->chunk_size;
+		break;
+	case SMTP_EV_CHUNK_END:
+		assert(r->in_chunks && r->chunk_due == 0);
+		answer(r, (r->options & 64) != 0 ? 452 : 250);
+		break;
 	case SMTP_EV_BODY:
 		assert(r->in_data);
-		for (size_t i = 0; i < ev->num_ranges; i++)
+		for (size_t i = 0; i < ev->num_ranges; i++) {
 			must(bytes_append(&r->body, ev->ranges[i]));
+			assert(!r->in_chunks || ev->ranges[i].len <= r->chunk_due);
+			r->chunk_due -= r->in_chunks ? ev->ranges[i].len : 0;
+		}
 		break;
 	case SMTP_EV_COMMIT:
 		assert(r->in_data);
 		commit(r);
 		break;
 	case SMTP_EV_ABORT:
-		r->open = r->in_data = false;
+		r->open = r->in_data = r->in_chunks = false;
+		r->chunk_due = 0;
 		bytes_fini(&r->body);
 		break;
 	case SMTP_EV_RESET:
-		assert(r->open);
+		assert(r->open && r->chunk_due == 0);
+		r->in_data = r->in_chunks = false;
+		bytes_fini(&r->body);
 		break;
 	case SMTP_EV_CLOSE:
 		r->closed = true;

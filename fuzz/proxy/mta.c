@@ -4,9 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define EHLO_ALL "250-mta.test\r\n250-PIPELINING\r\n250-SIZE 100000\r\n250-8BITMIME\r\n250-DSN\r\n250-SMTPUTF8\r\n" \
+#define EHLO_ALL "250-mta.test\r\n" EHLO_REST
+#define EHLO_REST "250-PIPELINING\r\n250-SIZE 100000\r\n250-8BITMIME\r\n250-DSN\r\n250-SMTPUTF8\r\n" \
                  "250-REQUIRETLS\r\n250-XCLIENT NAME ADDR PORT PROTO HELO\r\n" \
                  "250-XFORWARD NAME ADDR PORT PROTO HELO IDENT\r\n250 ENHANCEDSTATUSCODES\r\n"
+#define EHLO_CHUNKING "250-mta.test\r\n250-CHUNKING\r\n250-BINARYMIME\r\n" EHLO_REST
 #define EHLO_NOTHING "250 mta.test\r\n"
 
 static void put(struct bytes *b, struct slice s)
@@ -61,14 +63,93 @@ static bool starts(struct slice s, const char *with)
 	return slice_eq(slice_first(s, strlen(with)), slice_str(with));
 }
 
+/* A whole message that came in chunks: unless it is binary, no line end but CRLF. */
+static void check_lines(const struct mta *m)
+{
+	struct slice s = bytes_slice(&m->body);
+	for (size_t i = 0; i < s.len && !m->binary; i++) {
+		assert(s.p[i] != '\0');
+		assert(s.p[i] != '\n' || (i > 0 && s.p[i - 1] == '\r'));
+		assert(s.p[i] != '\r' || (i + 1 < s.len && s.p[i + 1] == '\n'));
+	}
+}
+
+static void end_of_chunk(struct mta *m)
+{
+	m->in_chunk = false;
+	put(&m->heard, m->last ? SLICE_LIT("BDAT LAST\n") : SLICE_LIT("BDAT\n"));
+	if (!m->last) {
+		(void)say(m, "250 2.3.0 Octets\r\n");
+		return;
+	}
+	check_lines(m);
+	m->in_mail = false;
+	m->dots++;
+	bytes_fini(&m->latest);
+	put(&m->latest, bytes_slice(&m->body));
+	if (starts(say(m, "250 2.6.0 Stored\r\n"), "250")) {
+		m->kept++;
+		put(&m->stored, bytes_slice(&m->body));
+		put(&m->stored, SLICE_LIT("\n--\n"));
+	}
+	bytes_fini(&m->body);
+}
+
+/* chunk-size [SP "LAST"], RFC 3030 2. */
+static void begin_chunk(struct mta *m, struct slice arg)
+{
+	assert(arg.len > 0 && arg.p[0] >= '0' && arg.p[0] <= '9');
+	m->chunk_left = 0;
+	size_t i = 0;
+	for (; i < arg.len && arg.p[i] >= '0' && arg.p[i] <= '9'; i++)
+		m->chunk_left = m->chunk_left * 10 + (uint64_t)(arg.p[i] - '0');
+	m->last = i < arg.len;
+	assert(!m->last || slice_eq(slice_from(arg, i), SLICE_LIT(" LAST")));
+	assert(m->last || m->chunk_left > 0); /* real ones refuse a chunk of nothing */
+	m->in_chunk = true;
+	if (m->chunk_left == 0)
+		end_of_chunk(m);
+}
+
+static void chunk(struct mta *m)
+{
+	struct slice in = bytes_slice(&m->in);
+	if (in.len > m->chunk_left)
+		in.len = (size_t)m->chunk_left;
+	put(&m->body, in);
+	m->chunk_left -= in.len;
+	bytes_consume(&m->in, in.len);
+	if (m->chunk_left == 0)
+		end_of_chunk(m);
+}
+
+/* What stands behind the path: a quoted local part may look like anything. */
+static struct slice behind_path(struct slice line)
+{
+	bool quoted = false;
+	for (size_t i = 0; i < line.len; i++) {
+		if (quoted && line.p[i] == '\\')
+			i++;
+		else if (line.p[i] == '"')
+			quoted = !quoted;
+		else if (!quoted && line.p[i] == '>')
+			return slice_from(line, i + 1);
+	}
+	return (struct slice){ 0 };
+}
+
 static void command(struct mta *m, struct slice line)
 {
 	for (size_t i = 0; i < line.len; i++)
 		assert(line.p[i] >= 0x20 && line.p[i] != 0x7f);
-	put(&m->heard, line);
-	put(&m->heard, SLICE_LIT("\n"));
+	/* Of a chunk that is cut off, it is chance how much is heard. */
+	if (!starts(line, "BDAT ")) {
+		put(&m->heard, line);
+		put(&m->heard, SLICE_LIT("\n"));
+	}
 	if (starts(line, "EHLO ")) {
-		bool offers = !slice_eq(say(m, m->lacks ? EHLO_NOTHING : EHLO_ALL), SLICE_LIT(EHLO_NOTHING));
+		const char *usual = m->lacks ? EHLO_NOTHING : m->chunking ? EHLO_CHUNKING : EHLO_ALL;
+		bool offers = !slice_eq(say(m, usual), SLICE_LIT(EHLO_NOTHING));
 		m->lacks = m->lacks && !offers;
 	} else if (starts(line, "XCLIENT ")) {
 		(void)say(m, "220 mta.test again\r\n");
@@ -80,17 +161,24 @@ static void command(struct mta *m, struct slice line)
 		/* No parameter that was not offered: RFC 5321 4.1.1.11. */
 		assert(!m->lacks || m->odd || line.p[line.len - 1] == '>');
 		m->in_mail = true;
+		struct slice params = behind_path(line);
+		m->binary = params.len > 0 && memmem(params.p, params.len, " BODY=BINARYMIME", 16) != NULL;
 		m->accepted = 0;
+		bytes_fini(&m->body);
 		(void)say(m, "250 2.1.0 Ok\r\n");
 	} else if (starts(line, "RCPT TO:<")) {
 		assert(m->in_mail);
 		assert(!m->lacks || m->odd || line.p[line.len - 1] == '>');
 		m->accepted += starts(say(m, "250 2.1.5 Ok\r\n"), "25");
 	} else if (slice_eq(line, SLICE_LIT("DATA"))) {
-		assert(m->in_mail && (m->odd || m->accepted > 0));
+		assert(m->in_mail && (m->odd || m->accepted > 0) && bytes_len(&m->body) == 0 && !m->binary);
 		m->in_data = starts(say(m, "354 Go on\r\n"), "354");
+	} else if (starts(line, "BDAT ")) {
+		assert(m->in_mail && (m->odd || m->accepted > 0) && !m->lacks);
+		begin_chunk(m, slice_from(line, 5));
 	} else if (slice_eq(line, SLICE_LIT("RSET"))) {
 		m->in_mail = false;
+		bytes_fini(&m->body);
 		(void)say(m, "250 2.0.0 Ok\r\n");
 	} else {
 		assert(slice_eq(line, SLICE_LIT("QUIT")));
@@ -114,6 +202,10 @@ void mta_take(struct mta *m)
 {
 	struct slice in;
 	while (!m->closed && (in = bytes_slice(&m->in)).len > 0) {
+		if (m->in_chunk) {
+			chunk(m);
+			continue;
+		}
 		const uint8_t *lf = memchr(in.p, '\n', in.len);
 		if (lf == NULL)
 			return;
@@ -121,12 +213,12 @@ void mta_take(struct mta *m)
 		/* No line end but CRLF, no NUL: nothing that another reader could take otherwise. */
 		assert(len > 0 && in.p[len - 1] == '\r' && memchr(in.p, '\r', len - 1) == NULL && memchr(in.p, '\0', len) == NULL);
 		struct slice line = slice_first(in, len - 1);
-		if (!m->in_data)
-			command(m, line);
-		else if (slice_eq(line, SLICE_LIT(".")))
+		if (m->in_data && slice_eq(line, SLICE_LIT(".")))
 			end_of_data(m);
-		else
+		else if (m->in_data)
 			put(&m->body, slice_first(in, len + 1));
+		else
+			command(m, line);
 		bytes_consume(&m->in, len + 1);
 	}
 }
@@ -141,7 +233,7 @@ void mta_connect(struct mta *m)
 
 void mta_drop(struct mta *m)
 {
-	m->connected = m->in_mail = m->in_data = false;
+	m->connected = m->in_mail = m->in_data = m->in_chunk = false;
 	bytes_fini(&m->in);
 	bytes_fini(&m->out);
 	bytes_fini(&m->body);
@@ -152,4 +244,5 @@ void mta_fini(struct mta *m)
 	mta_drop(m);
 	bytes_fini(&m->stored);
 	bytes_fini(&m->heard);
+	bytes_fini(&m->latest);
 }

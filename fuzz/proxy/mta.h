@@ -18,13 +18,18 @@ struct mta {
 	bool lacks;          /* offers no extension at all */
 	bool connected, closed;
 	bool odd;            /* has said something that is not exactly one reply to one question */
-	bool in_mail, in_data;
+	bool in_mail, in_data, in_chunk;
+	bool chunking;       /* offers CHUNKING and BINARYMIME */
+	bool binary;         /* BODY=BINARYMIME was said */
+	bool last;           /* the chunk is the last one */
+	uint64_t chunk_left;
 	unsigned accepted;    /* recipients */
-	unsigned dots, kept; /* ends of data seen; those answered with 250 */
+	unsigned dots, kept; /* ends of messages seen; those answered with 250 */
 	struct bytes in, out; /* from the edge; to it */
 	struct bytes body;    /* of the message being received */
 	struct bytes stored;  /* messages that were answered with 250, as they came, dots stuffed */
 	struct bytes heard;   /* all commands */
+	struct bytes latest;  /* the message that came last, if by BDAT */
 };
 
 void mta_connect(struct mta *m);

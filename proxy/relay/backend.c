@@ -7,13 +7,15 @@
 #include "base/steps.h"
 #include "proxy/relay/answer.h"
 #include "proxy/relay/client_info.h"
+#include "proxy/relay/ehlo_offer.h"
 
 enum state {
 	BE_GREETING, /* waiting for the 220, the EHLO reply, XCLIENT's 220 */
 	BE_IDLE,     /* ready, no transaction */
 	BE_MAIL,     /* MAIL is sent */
-	BE_BODY,     /* 354 was given; the dot is not sent */
-	BE_FINAL,    /* the dot is sent */
+	BE_BODY,     /* 354 was given and the dot is not sent; or a chunk is announced and not all out */
+	BE_CHUNKS,   /* a chunk is all out, and it was not the last or was refused */
+	BE_FINAL,    /* the dot, or all of the last chunk, is sent */
 	BE_QUIT,
 	BE_DEAD,
 	BE_COUNT
@@ -23,23 +25,24 @@ static const struct step_row steps[] = {
 	[BE_GREETING] = { "greeting", STEP(BE_IDLE) | STEP(BE_DEAD) },
 	[BE_IDLE] = { "idle", STEP(BE_MAIL) | STEP(BE_QUIT) | STEP(BE_DEAD) },
 	[BE_MAIL] = { "mail", STEP(BE_BODY) | STEP(BE_IDLE) | STEP(BE_DEAD) },
-	[BE_BODY] = { "body", STEP(BE_FINAL) | STEP(BE_DEAD) },
-	[BE_FINAL] = { "final", STEP(BE_IDLE) | STEP(BE_DEAD) },
+	[BE_BODY] = { "body", STEP(BE_CHUNKS) | STEP(BE_FINAL) | STEP(BE_DEAD) },
+	[BE_CHUNKS] = { "chunks", STEP(BE_BODY) | STEP(BE_IDLE) | STEP(BE_DEAD) },
+	[BE_FINAL] = { "final", STEP(BE_IDLE) | STEP(BE_CHUNKS) | STEP(BE_DEAD) },
 	[BE_QUIT] = { "quit", STEP(BE_DEAD) },
 	[BE_DEAD] = { "dead", 0 },
 };
 _Static_assert(sizeof steps / sizeof *steps == BE_COUNT, "one row per state");
 
 /* What a reply answers. */
-enum asked { ASK_GREETING, ASK_EHLO, ASK_XCLIENT, ASK_XFORWARD, ASK_MAIL, ASK_RCPT, ASK_DATA, ASK_DOT, ASK_RSET, ASK_QUIT };
+enum asked { ASK_GREETING, ASK_EHLO, ASK_XCLIENT, ASK_XFORWARD, ASK_MAIL, ASK_RCPT, ASK_DATA, ASK_CHUNK,
+             ASK_LAST, ASK_DOT, ASK_RSET, ASK_QUIT };
 
 enum { ASKED_MAX = 64, EVENTS_MAX = 4, HOSTNAME_MAX = 255 };
 
 struct backend {
 	enum state state;
-	bool in_reply, mail_refused, quit_sent, use_xclient, xclient_done, use_xforward;
-	struct smtp_caps caps;
-	unsigned xclient_attrs, xforward_attrs; /* OR of enum client_info_attribute */
+	bool in_reply, mail_refused, chunked, quit_sent, use_xclient, xclient_done, use_xforward;
+	struct ehlo_offer offer;
 	uint64_t progress;
 	/* Questions not answered yet, oldest first. The first `num_sent` are sent (or
 	 * in `out`); the lines of the others wait in `held`. */
@@ -89,7 +92,7 @@ static void tidy(struct backend *b)
  * by one for others (RFC 2920). */
 static void release(struct backend *b)
 {
-	bool pipelining = (b->caps.flags & SMTP_CAP_PIPELINING) != 0;
+	bool pipelining = (b->offer.caps.flags & SMTP_CAP_PIPELINING) != 0;
 	while (b->num_sent < b->num_asked && (pipelining || b->num_sent == 0) && bytes_len(&b->held) > 0) {
 		struct slice held = bytes_slice(&b->held);
 		const uint8_t *lf = memchr(held.p, '\n', held.len);
@@ -131,8 +134,7 @@ static void ask_ehlo(struct backend *b)
 {
 	char text[HOSTNAME_MAX + 16];
 	struct writer w = writer_of(text, sizeof text);
-	b->caps = (struct smtp_caps){ 0 };
-	b->xclient_attrs = b->xforward_attrs = 0;
+	b->offer = (struct ehlo_offer){ 0 };
 	writer_format(&w, "EHLO %s\r\n", ehlo_name(b));
 	ask(b, ASK_EHLO, writer_slice(&w));
 }
@@ -141,7 +143,7 @@ static void ask_xclient(struct backend *b)
 {
 	char text[XCLIENT_LINE_MAX];
 	struct writer w = writer_of(text, sizeof text);
-	client_info_xclient(&w, &b->client, b->xclient_attrs);
+	client_info_xclient(&w, &b->client, b->offer.xclient);
 	assert(!w.bad);
 	ask(b, ASK_XCLIENT, writer_slice(&w));
 }
@@ -151,64 +153,12 @@ static void ask_xforward(struct backend *b)
 {
 	char where[XFORWARD_LINE_MAX], who[XFORWARD_LINE_MAX];
 	struct writer w = writer_of(where, sizeof where), v = writer_of(who, sizeof who);
-	client_info_xforward_where(&w, &b->client, b->xforward_attrs);
-	client_info_xforward_who(&v, &b->client, b->xforward_attrs);
+	client_info_xforward_where(&w, &b->client, b->offer.xforward);
+	client_info_xforward_who(&v, &b->client, b->offer.xforward);
 	assert(!w.bad && !v.bad);
 	ask(b, ASK_XFORWARD, writer_slice(&w)); /* without ADDR we would not be here */
 	if (b->state != BE_DEAD && v.len > 0)
 		ask(b, ASK_XFORWARD, writer_slice(&v));
-}
-
-static struct slice take_word(struct slice *s)
-{
-	const uint8_t *p = s->len > 0 ? memchr(s->p, ' ', s->len) : NULL;
-	struct slice head = slice_first(*s, p != NULL ? (size_t)(p - s->p) : s->len);
-	*s = slice_from(*s, head.len + 1);
-	return head;
-}
-
-/* RFC 9422 3: name=value; a limit that is no number is ignored. */
-static void read_limits(struct backend *b, struct slice rest)
-{
-	while (rest.len > 0) {
-		struct slice word = take_word(&rest), name = slice_first(word, sizeof "RCPTMAX=" - 1);
-		uint64_t n = 0;
-		if (parse_u64(slice_from(word, name.len), UINT64_MAX, &n) != EC_OK)
-			continue;
-		if (slice_eq_nocase(name, SLICE_LIT("RCPTMAX=")))
-			b->caps.rcpt_max = n;
-		else if (slice_eq_nocase(name, SLICE_LIT("MAILMAX=")))
-			b->caps.mail_max = n;
-	}
-}
-
-/* One line of the EHLO reply: ehlo-keyword *( SP ehlo-param ), RFC 5321 4.1.1.1. */
-static void read_keyword(struct backend *b, struct slice text)
-{
-	static const struct {
-		const char *word;
-		uint32_t cap;
-	} words[] = {
-		{ "PIPELINING", SMTP_CAP_PIPELINING }, { "SIZE", SMTP_CAP_SIZE },
-		{ "STARTTLS", SMTP_CAP_STARTTLS },     { "8BITMIME", SMTP_CAP_8BITMIME },
-		{ "ENHANCEDSTATUSCODES", SMTP_CAP_ENHANCED }, { "DSN", SMTP_CAP_DSN },
-		{ "SMTPUTF8", SMTP_CAP_SMTPUTF8 },     { "CHUNKING", SMTP_CAP_CHUNKING },
-		{ "BINARYMIME", SMTP_CAP_BINARYMIME }, { "REQUIRETLS", SMTP_CAP_REQUIRETLS },
-		{ "XCLIENT", SMTP_CAP_XCLIENT },       { "XFORWARD", SMTP_CAP_XFORWARD },
-		{ "LIMITS", SMTP_CAP_LIMITS },
-	};
-	struct slice word = take_word(&text);
-	for (size_t i = 0; i < sizeof words / sizeof *words; i++)
-		if (slice_eq_nocase(word, slice_str(words[i].word)))
-			b->caps.flags |= words[i].cap;
-	if (slice_eq_nocase(word, SLICE_LIT("SIZE")) && parse_u64(text, UINT64_MAX, &b->caps.size_max) != EC_OK)
-		b->caps.size_max = 0;
-	if (slice_eq_nocase(word, SLICE_LIT("XCLIENT")))
-		b->xclient_attrs = client_info_attributes(text);
-	else if (slice_eq_nocase(word, SLICE_LIT("XFORWARD")))
-		b->xforward_attrs = client_info_attributes(text);
-	else if (slice_eq_nocase(word, SLICE_LIT("LIMITS")))
-		read_limits(b, text);
 }
 
 static void copy_text(char *to, size_t cap, struct slice from)
@@ -276,15 +226,15 @@ static void give_answer(struct backend *b, const struct answer_reader *from)
 static void on_ehlo(struct backend *b)
 {
 	bool need = b->use_xclient && !b->xclient_done;
-	if (need && ((b->caps.flags & SMTP_CAP_XCLIENT) == 0 || (b->xclient_attrs & CLIENT_INFO_ADDR) == 0)) {
+	if (need && ((b->offer.caps.flags & SMTP_CAP_XCLIENT) == 0 || (b->offer.xclient & CLIENT_INFO_ADDR) == 0)) {
 		lost(b, SMTP_WHY_BACKEND_CONFIG, "the backend does not offer us XCLIENT");
 	} else if (need) {
 		ask_xclient(b);
-	} else if (b->use_xforward && (b->xforward_attrs & CLIENT_INFO_ADDR) == 0) {
+	} else if (b->use_xforward && (b->offer.xforward & CLIENT_INFO_ADDR) == 0) {
 		lost(b, SMTP_WHY_BACKEND_CONFIG, "the backend does not offer us XFORWARD");
 	} else {
 		enter(b, BE_IDLE);
-		emit(b, (struct backend_event){ .kind = BACKEND_EV_READY, .caps = &b->caps });
+		emit(b, (struct backend_event){ .kind = BACKEND_EV_READY, .caps = &b->offer.caps });
 	}
 }
 
@@ -299,8 +249,6 @@ static bool is_yes(enum asked what, uint16_t code)
 		return code == 354;
 	case ASK_RCPT:
 		return code == 250 || code == 251 || code == 252;
-	case ASK_QUIT:
-		return code / 100 == 2;
 	default:
 		return code == 250;
 	}
@@ -320,15 +268,17 @@ static void on_yes(struct backend *b, enum asked what)
 		ask_ehlo(b);
 		break;
 	case ASK_RCPT:
-		if (b->mail_refused)
-			lost(b, SMTP_WHY_BACKEND_GARBAGE, "RCPT accepted after MAIL was refused");
-		else
-			give_answer(b, &b->reader);
+		/* A recipient for a sender it has refused is worth nothing: no DATA follows. */
+		give_answer(b, b->mail_refused ? &b->refusal : &b->reader);
 		break;
 	case ASK_DATA:
 		enter(b, BE_BODY);
 		give_answer(b, &b->reader);
 		break;
+	case ASK_CHUNK:
+		give_answer(b, &b->reader);
+		break;
+	case ASK_LAST:
 	case ASK_DOT:
 		enter(b, BE_IDLE);
 		give_answer(b, &b->reader);
@@ -360,6 +310,11 @@ static void on_no(struct backend *b, enum asked what)
 		give_answer(b, b->mail_refused ? &b->refusal : &b->reader);
 		break;
 	case ASK_DATA:
+	case ASK_CHUNK:
+		give_answer(b, &b->reader);
+		break;
+	case ASK_LAST:
+		enter(b, BE_CHUNKS);
 		give_answer(b, &b->reader);
 		break;
 	case ASK_DOT:
@@ -423,7 +378,7 @@ static bool one_line(struct backend *b, struct slice line)
 		return false;
 	}
 	if (!first && b->num_sent > 0 && b->asked[0] == ASK_EHLO && b->reader.code == 250)
-		read_keyword(b, text);
+		ehlo_offer_read(&b->offer, text);
 	if (ec == EC_AGAIN)
 		return true;
 	b->in_reply = false;
@@ -482,14 +437,14 @@ void backend_mail(struct backend *b, const struct smtp_mail *mail)
 	tidy(b);
 	if (b->state == BE_DEAD)
 		return;
-	b->mail_refused = false;
+	b->mail_refused = b->chunked = false;
 	enter(b, BE_MAIL);
 	if (b->use_xforward) {
 		ask_xforward(b);
 		if (b->state == BE_DEAD)
 			return;
 	}
-	smtp_print_mail(&w, mail, b->caps.flags);
+	smtp_print_mail(&w, mail, b->offer.caps.flags);
 	assert(!w.bad);
 	ask(b, ASK_MAIL, writer_slice(&w));
 }
@@ -501,7 +456,7 @@ void backend_rcpt(struct backend *b, const struct smtp_rcpt *rcpt)
 	tidy(b);
 	if (b->state != BE_MAIL)
 		return;
-	smtp_print_rcpt(&w, rcpt, b->caps.flags);
+	smtp_print_rcpt(&w, rcpt, b->offer.caps.flags);
 	assert(!w.bad);
 	ask(b, ASK_RCPT, writer_slice(&w));
 }
@@ -513,19 +468,56 @@ void backend_data(struct backend *b)
 		ask(b, ASK_DATA, SLICE_LIT("DATA\r\n"));
 }
 
+/* Waits for a reply to what is sent already. */
+static void expect(struct backend *b, enum asked what)
+{
+	assert(b->num_asked == 0);
+	b->asked[0] = (uint8_t)what;
+	b->num_asked = b->num_sent = 1;
+}
+
+void backend_chunk(struct backend *b, uint64_t size, bool last)
+{
+	char text[48];
+	struct writer w = writer_of(text, sizeof text);
+	tidy(b);
+	if (b->state != BE_MAIL && b->state != BE_CHUNKS)
+		return;
+	assert(b->num_asked == 0); /* the session has all answers before */
+	b->chunked = true;
+	enter(b, BE_BODY);
+	writer_format(&w, "BDAT %llu%s\r\n", (unsigned long long)size, last ? " LAST" : "");
+	if (bytes_append(&b->out, writer_slice(&w)) != EC_OK)
+		lost(b, SMTP_WHY_NO_MEMORY, "out of memory");
+}
+
+/* RFC 3030 2: a chunk, good or bad, is answered when it was received whole. A reply
+ * that comes earlier is one that nobody asked for. */
+void backend_chunk_end(struct backend *b)
+{
+	tidy(b);
+	if (b->state != BE_BODY || !b->chunked)
+		return;
+	enter(b, BE_CHUNKS);
+	expect(b, ASK_CHUNK);
+}
+
 void backend_commit(struct backend *b)
 {
 	tidy(b);
 	if (b->state != BE_BODY)
 		return;
 	enter(b, BE_FINAL);
-	ask(b, ASK_DOT, SLICE_LIT(".\r\n"));
+	if (b->chunked)
+		expect(b, ASK_LAST);
+	else
+		ask(b, ASK_DOT, SLICE_LIT(".\r\n"));
 }
 
 void backend_reset(struct backend *b)
 {
 	tidy(b);
-	if (b->state != BE_MAIL)
+	if (b->state != BE_MAIL && b->state != BE_CHUNKS)
 		return;
 	enter(b, BE_IDLE);
 	ask(b, ASK_RSET, SLICE_LIT("RSET\r\n"));
@@ -565,7 +557,7 @@ enum backend_deadline backend_deadline(const struct backend *b)
 	if (b->state == BE_DEAD)
 		return BACKEND_DEADLINE_NONE;
 	if (b->num_asked > 0)
-		return b->asked[0] == ASK_DOT ? BACKEND_DEADLINE_FINAL : BACKEND_DEADLINE_REPLY;
+		return b->state == BE_FINAL ? BACKEND_DEADLINE_FINAL : BACKEND_DEADLINE_REPLY;
 	return b->state == BE_IDLE ? BACKEND_DEADLINE_IDLE : BACKEND_DEADLINE_NONE;
 }
 
@@ -581,7 +573,7 @@ bool backend_free_for_use(const struct backend *b)
 
 const struct smtp_caps *backend_caps(const struct backend *b)
 {
-	return &b->caps;
+	return &b->offer.caps;
 }
 
 const char *backend_state(const struct backend *b)

@@ -2,7 +2,7 @@
  *        out, replies in, events to the shell.
  * Never: passes on a reply it has not understood; sends a parameter the backend
  *        does not offer; completes a message by itself; touches a socket.
- * Spec:  RFC 5321 4.2, 4.5.3.2; RFC 2920; Postfix XCLIENT_README, XFORWARD_README.
+ * Spec:  RFC 5321 4.2, 4.5.3.2; RFC 2920, 3030; Postfix XCLIENT_README, XFORWARD_README.
  * Start at: "The contract" below. */
 #ifndef PROXY_RELAY_BACKEND_H
 #define PROXY_RELAY_BACKEND_H
@@ -28,13 +28,15 @@
  *
  *  event   meaning                                   the shell does
  *  READY   greeting, EHLO (and XCLIENT) are done     smtp_session_backend_ready(s, &ev.caps, false)
- *  ANSWER  the reply to RCPT, DATA or the dot        smtp_session_backend_answer(s, ev.answer)
+ *  ANSWER  the reply to RCPT, DATA, a chunk, the dot smtp_session_backend_answer(s, ev.answer)
  *  LOST    the link must not be used any more        closes it; smtp_session_backend_lost(s, ev.reason)
  *  QUIT    QUIT was answered                         closes it
  *
  * After LOST or QUIT there are no further events and no output.
  * The bytes of a message (SMTP_EV_BODY) go from the session to the socket
  * directly, behind all output taken so far; backend_commit then outputs the dot.
+ * With BDAT backend_chunk outputs the command; when its octets are with the socket,
+ * backend_chunk_end, or of the last chunk backend_commit, waits for the reply.
  * Take the output after each call, so that the order stays.
  *
  * The reply to MAIL makes no event: if MAIL is refused, that reply becomes the
@@ -99,8 +101,12 @@ bool backend_next(struct backend *b, struct backend_event *out);
 void backend_mail(struct backend *b, const struct smtp_mail *mail);
 void backend_rcpt(struct backend *b, const struct smtp_rcpt *rcpt);
 void backend_data(struct backend *b);
+/* backend_chunk announces `size` octets by BDAT; RFC 3030 2. */
+void backend_chunk(struct backend *b, uint64_t size, bool last);
+void backend_chunk_end(struct backend *b);
 void backend_commit(struct backend *b);
-/* backend_reset ends a transaction that has not reached DATA. */
+/* backend_reset ends a transaction that has not reached DATA, or stands behind a
+ * whole chunk. */
 void backend_reset(struct backend *b);
 /* backend_quit: only when backend_free_for_use. */
 void backend_quit(struct backend *b);

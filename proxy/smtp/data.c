@@ -3,9 +3,10 @@
 #include <assert.h>
 #include <string.h>
 
-void smtp_data_init(struct smtp_data *d, bool normalize, bool chunked, uint64_t max)
+void smtp_data_init(struct smtp_data *d, bool normalize, enum smtp_data_form form, uint64_t max)
 {
-	*d = (struct smtp_data){ .state = SMTP_DATA_LINE, .normalize = normalize, .chunked = chunked, .max = max };
+	assert(form != SMTP_FORM_PASSED || !normalize);
+	*d = (struct smtp_data){ .state = SMTP_DATA_LINE, .normalize = normalize, .form = form, .max = max };
 }
 
 static void fault(struct smtp_data *d, enum smtp_data_fault what)
@@ -62,14 +63,14 @@ static void stray(struct smtp_data *d, struct smtp_data_out *out, enum smtp_data
 	d->state = SMTP_DATA_STRAY;
 }
 
-/* Behind a held CR. Returns the octets taken. */
+/* Behind a CR. Returns the octets taken. */
 static size_t after_cr(struct smtp_data *d, uint8_t c, struct smtp_data_out *out)
 {
 	if (c != '\n') {
 		stray(d, out, SMTP_DATA_BARE_CR);
 		return 0;
 	}
-	push_text(d, out, SLICE_LIT("\r\n"));
+	push_text(d, out, d->state == SMTP_DATA_CR ? SLICE_LIT("\r\n") : SLICE_LIT("\n"));
 	d->state = SMTP_DATA_LINE;
 	return 1;
 }
@@ -107,7 +108,7 @@ static size_t after_dot_cr(struct smtp_data *d, uint8_t c, struct smtp_data_out 
 /* Takes the dot at the start of a line, or puts another before it. */
 static size_t first_dot(struct smtp_data *d, struct smtp_data_out *out)
 {
-	if (d->state == SMTP_DATA_LINE && !d->chunked) {
+	if (d->state == SMTP_DATA_LINE && d->form == SMTP_FORM_DATA) {
 		d->state = SMTP_DATA_DOT;
 		return 1;
 	}
@@ -122,7 +123,7 @@ static size_t run(struct smtp_data *d, struct slice in, struct smtp_data_out *ou
 {
 	size_t pos = 0;
 	while (pos < in.len) {
-		if (d->state != SMTP_DATA_MID && in.p[pos] == '.') {
+		if (d->state != SMTP_DATA_MID && in.p[pos] == '.' && d->form != SMTP_FORM_PASSED) {
 			push_text(d, out, slice_first(in, pos));
 			return pos + first_dot(d, out);
 		}
@@ -155,10 +156,16 @@ static size_t run(struct smtp_data *d, struct slice in, struct smtp_data_out *ou
 size_t smtp_data_scan(struct smtp_data *d, struct slice in, struct smtp_data_out *out)
 {
 	size_t used = 0;
+	if (d->form == SMTP_FORM_BINARY) {
+		count(d, in.len);
+		push(d, out, in);
+		return in.len;
+	}
 	while (used < in.len && d->state != SMTP_DATA_END && out->num + SMTP_DATA_RANGES_ROOM <= out->cap) {
 		struct slice rest = slice_from(in, used);
 		switch (d->state) {
 		case SMTP_DATA_CR:
+		case SMTP_DATA_CR_OUT:
 			used += after_cr(d, rest.p[0], out);
 			break;
 		case SMTP_DATA_DOT:
@@ -175,12 +182,20 @@ size_t smtp_data_scan(struct smtp_data *d, struct slice in, struct smtp_data_out
 	return used;
 }
 
+void smtp_data_pause(struct smtp_data *d, struct smtp_data_out *out)
+{
+	if (d->form != SMTP_FORM_PASSED || d->state != SMTP_DATA_CR)
+		return;
+	push_text(d, out, SLICE_LIT("\r"));
+	d->state = SMTP_DATA_CR_OUT;
+}
+
 void smtp_data_last(struct smtp_data *d, struct smtp_data_out *out)
 {
-	assert(d->chunked);
-	if (d->state == SMTP_DATA_CR)
+	assert(d->form != SMTP_FORM_DATA);
+	if (d->state == SMTP_DATA_CR || d->state == SMTP_DATA_CR_OUT)
 		stray(d, out, SMTP_DATA_BARE_CR);
-	else if (d->state == SMTP_DATA_MID)
+	else if (d->state == SMTP_DATA_MID && d->form == SMTP_FORM_CHUNKS)
 		push(d, out, SLICE_LIT("\r\n"));
 	d->state = SMTP_DATA_END;
 }

@@ -137,8 +137,8 @@ static enum ec parse_quoted(struct slice *in, unsigned allow, struct smtp_path *
 	}
 	if (ec != EC_OK)
 		return ec;
-	if (in->len == 0 || out->local_len == 0)
-		return EC_SYNTAX; /* not closed; or "", which nobody can own */
+	if (in->len == 0)
+		return EC_SYNTAX; /* not closed */
 	*in = slice_from(*in, 1);
 	return EC_OK;
 }
@@ -281,9 +281,4 @@ void smtp_path_print(struct writer *w, const struct smtp_path *path)
 		writer_str(w, "@");
 	writer_bytes(w, slice_of(path->domain, path->domain_len));
 	writer_str(w, ">");
-}
-
-bool smtp_path_is_null(const struct smtp_path *path)
-{
-	return path->local_len == 0 && path->domain_len == 0;
 }

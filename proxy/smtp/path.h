@@ -19,7 +19,8 @@ enum { SMTP_LOCAL_MAX = 128, SMTP_DOMAIN_MAX = 255, SMTP_PATH_MAX = 256 };
 /* Room for any printed path, with every character of the local part escaped. */
 enum { SMTP_PATH_TEXT_SIZE = 2 * SMTP_LOCAL_MAX + SMTP_DOMAIN_MAX + 8 };
 
-/* struct smtp_path is one address. The null sender has both lengths 0; a bare
+/* struct smtp_path is one address. The null sender has both lengths 0 (""@domain, which
+ * RFC 5321 4.1.2 allows, only that of the local part); a bare
  * `postmaster` has a local part and no domain. `local` is without quotes and
  * backslashes; a domain literal keeps its brackets. */
 struct smtp_path {
@@ -46,8 +47,6 @@ enum ec smtp_path_parse(struct slice *in, unsigned allow, struct smtp_path *out)
 
 /* smtp_path_print writes the path with its brackets. */
 void smtp_path_print(struct writer *w, const struct smtp_path *path);
-
-bool smtp_path_is_null(const struct smtp_path *path);
 
 /* smtp_domain_ok tells whether `s` is a domain name or an address literal; with
  * `utf8`, U-labels are allowed too. RFC 5321 4.1.2, 4.1.3. */

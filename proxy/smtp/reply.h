@@ -90,6 +90,7 @@ const char *smtp_reason_name(enum smtp_reason reason);
 	X(BACKEND_CLOSING, 451, "4.3.2", "Mail server behind is closing, try again later", BACKEND_CLOSING)       \
 	X(BACKEND_CONFIG, 451, "4.3.5", "Mail server behind does not accept this proxy, try again later", BACKEND_CONFIG) \
 	X(LACKS_8BITMIME, 451, "4.6.3", "8BITMIME is not offered behind any more, try again later", BACKEND_LACKS) \
+	X(LACKS_BINARYMIME, 451, "4.6.3", "BINARYMIME is not offered behind any more, try again later", BACKEND_LACKS) \
 	X(LACKS_SMTPUTF8, 451, "4.6.7", "SMTPUTF8 is not offered behind any more, try again later", BACKEND_LACKS) \
 	X(LACKS_REQUIRETLS, 451, "4.7.30", "REQUIRETLS is not offered behind any more, try again later", BACKEND_LACKS) \
 	X(NO_MEMORY, 452, "4.3.1", "Out of memory, try again later", NO_MEMORY)                                   \
@@ -125,7 +126,7 @@ const char *smtp_reason_name(enum smtp_reason reason);
 	X(TLS_TWICE, 503, "5.5.1", "TLS is active already", COMMAND_ORDER)                                        \
 	X(TLS_ORDER, 503, "5.5.1", "STARTTLS belongs behind EHLO, outside a transaction", COMMAND_ORDER)          \
 	X(MIXED, 503, "5.5.1", "BDAT is under way: only BDAT or RSET may follow", COMMAND_ORDER)                  \
-	X(SPOILED, 503, "5.5.1", "The transaction failed before, send RSET", COMMAND_ORDER)                       \
+	X(NEED_BDAT, 503, "5.5.1", "BODY=BINARYMIME goes by BDAT", COMMAND_ORDER)                                 \
 	X(MSG_BARE_LF, 554, "5.6.0", "Message refused: bare <LF> in it (RFC 5321 2.3.8)", BARE_LF)                \
 	X(MSG_BARE_CR, 554, "5.6.0", "Message refused: bare <CR> in it (RFC 5321 2.3.8)", BARE_CR)                \
 	X(MSG_NUL, 554, "5.6.0", "Message refused: NUL octet in it", NUL)                                         \

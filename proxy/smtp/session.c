@@ -17,8 +17,9 @@ static const struct step_row steps[] = {
 	[ST_DATA_WAIT] = { "data_wait", STEP(ST_BODY) | STEP(ST_RCPT) | STEP(ST_READY) | STEP(ST_CLOSED) },
 	[ST_BODY] = { "body", STEP(ST_FINAL) | STEP(ST_READY) | STEP(ST_CLOSED) },
 	[ST_CHUNK_WAIT] = { "chunk_wait", STEP(ST_CHUNK) | STEP(ST_CLOSED) },
-	[ST_CHUNK] = { "chunk", STEP(ST_START) | STEP(ST_READY) | STEP(ST_MAIL) | STEP(ST_RCPT) | STEP(ST_CHUNKS) |
-	                                STEP(ST_FINAL) | STEP(ST_CLOSED) },
+	[ST_CHUNK] = { "chunk", STEP(ST_START) | STEP(ST_READY) | STEP(ST_MAIL) | STEP(ST_RCPT) |
+	                                STEP(ST_CHUNK_SENT) | STEP(ST_CHUNKS) | STEP(ST_FINAL) | STEP(ST_CLOSED) },
+	[ST_CHUNK_SENT] = { "chunk_sent", STEP(ST_CHUNKS) | STEP(ST_CLOSED) },
 	[ST_CHUNKS] = { "chunks", STEP(ST_CHUNK) | STEP(ST_READY) | STEP(ST_CLOSED) },
 	[ST_FINAL] = { "final", STEP(ST_READY) | STEP(ST_CLOSED) },
 	[ST_TLS] = { "tls", STEP(ST_START) | STEP(ST_CLOSED) },
@@ -155,6 +156,11 @@ bool smtp_session_next(struct smtp_session *s, struct smtp_event *out)
 		out->mail = &s->txn->mail;
 		out->rcpt = &s->txn->rcpt;
 		break;
+	case SMTP_EV_CHUNK:
+		out->chunk_size = s->txn->chunk_size;
+		out->chunk_first = s->txn->chunk_first;
+		out->chunk_last = s->chunk_last;
+		break;
 	case SMTP_EV_BODY:
 		out->ranges = s->txn->ranges;
 		out->num_ranges = s->txn->num_ranges;
@@ -185,6 +191,7 @@ bool session_waits(const struct smtp_session *s)
 	case ST_OPENING:
 	case ST_DATA_WAIT:
 	case ST_CHUNK_WAIT:
+	case ST_CHUNK_SENT:
 	case ST_FINAL:
 		return true;
 	default:

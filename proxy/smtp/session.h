@@ -45,9 +45,12 @@
  *  OPEN_BACKEND  finds or dials a link for ev.mail/ev.rcpt  backend_ready or backend_lost
  *  MAIL          backend_mail(link, ev.mail)                –  (its refusal comes as the answer to RCPT)
  *  RCPT          backend_rcpt(link, ev.rcpt)                backend_answer, one per RCPT, in order, or backend_lost
- *  DATA          backend_data(link), set_time               backend_answer, or backend_lost
+ *  DATA          backend_data(link)                         backend_answer, or backend_lost
+ *  CHUNK         backend_chunk(link, ev.chunk_…): BDAT      –  (BODY follows, ev.chunk_size octets in all)
+ *  CHUNK_END     backend_chunk_end(link): they are all out  backend_answer, or backend_lost
  *  BODY          queues ev.ranges for the backend           – (backend_lost at any time)
- *  COMMIT        backend_commit(link): the dot              backend_answer, or backend_lost
+ *  COMMIT        backend_commit(link): the dot, or that     backend_answer, or backend_lost
+ *                the octets of the last chunk are all out
  *  RESET         backend_reset(link): RSET, keep the link   –
  *  ABORT         closes the link NOW, sending nothing more  – (the message must not be completed)
  *  CLOSE         flushes replies, then closes the client;   –
@@ -72,6 +75,8 @@ enum smtp_event_kind {
 	SMTP_EV_MAIL,
 	SMTP_EV_RCPT,
 	SMTP_EV_DATA,
+	SMTP_EV_CHUNK,
+	SMTP_EV_CHUNK_END,
 	SMTP_EV_BODY,
 	SMTP_EV_COMMIT,
 	SMTP_EV_RESET,
@@ -92,6 +97,8 @@ struct smtp_event {
 	const struct smtp_rcpt *rcpt; /* OPEN_BACKEND, RCPT */
 	const struct slice *ranges;   /* BODY: in this order; they borrow from the fed bytes and from the session */
 	size_t num_ranges;
+	uint64_t chunk_size;          /* CHUNK: octets that will come as BODY */
+	bool chunk_first, chunk_last; /* CHUNK: it begins, it ends the message */
 };
 
 /* Pointers and slices of an event live until the next feed, or until the next
@@ -166,11 +173,11 @@ void smtp_session_tls_failed(struct smtp_session *s);
  * losing it before its first answer is retried once on another link. */
 void smtp_session_backend_ready(struct smtp_session *s, const struct smtp_caps *caps, bool reused);
 
-/* smtp_session_set_time says what time it is, for Received:. Call it on DATA. */
+/* smtp_session_set_time says what time it is, for Received:. Call it before feed. */
 void smtp_session_set_time(struct smtp_session *s, struct wall now);
 
 /* smtp_session_backend_answer gives the backend's reply to the oldest
- * unanswered RCPT, to DATA, or to the dot. Copies what it needs. */
+ * unanswered RCPT, to DATA, to a chunk, or to the dot. Copies what it needs. */
 void smtp_session_backend_answer(struct smtp_session *s, const struct smtp_answer *answer);
 
 /* smtp_session_backend_lost says that the link is gone or must not be trusted

@@ -26,7 +26,8 @@ void session_txn_end(struct smtp_session *s)
 		session_emit(s, SMTP_EV_ABORT, SMTP_WHY_NONE);
 	free(s->txn);
 	s->txn = NULL;
-	session_enter(s, ST_READY);
+	if (s->state != ST_CLOSED) /* a reply before may have found no memory */
+		session_enter(s, ST_READY);
 }
 
 void session_spoil(struct smtp_session *s, enum smtp_reply_id why)
@@ -67,10 +68,11 @@ static void reply_message(struct smtp_session *s, enum smtp_reply_id id)
 		s->queue[s->num_queued - 1].message = s->queue[s->num_queued - 1].kind == SMTP_EV_REPLY;
 }
 
-/* Says why a message was refused: in the backend's words if it had any. */
-static void reply_spoiled(struct smtp_session *s, bool message)
+void session_reply_spoiled(struct smtp_session *s)
 {
-	const struct txn *t = s->txn;
+	struct txn *t = s->txn;
+	bool message = t->begun && !t->told;
+	t->told = true;
 	if (t->refusal_len > 0) {
 		uint16_t code = (uint16_t)((t->refusal[0] - '0') * 100 + (t->refusal[1] - '0') * 10 + t->refusal[2] - '0');
 		session_reply_bytes(s, slice_of(t->refusal, t->refusal_len), code, SMTP_WHY_BACKEND_REFUSED, message);
@@ -95,8 +97,7 @@ static enum smtp_reply_id fault_reply(enum smtp_data_fault fault)
 	}
 }
 
-/* Passes on what the scanner gave, unless the message is lost already or is now. */
-static void pass_on(struct smtp_session *s, struct smtp_data_out *out)
+void session_pass_on(struct smtp_session *s, const struct smtp_data_out *out)
 {
 	struct txn *t = s->txn;
 	if (t->spoiled != SMTP_R_NONE)
@@ -109,7 +110,7 @@ static void pass_on(struct smtp_session *s, struct smtp_data_out *out)
 		session_spoil(s, fault_reply(t->data.fault));
 }
 
-static void commit(struct smtp_session *s)
+void session_commit(struct smtp_session *s)
 {
 	session_emit(s, SMTP_EV_COMMIT, SMTP_WHY_NONE);
 	session_enter(s, ST_FINAL);
@@ -121,109 +122,19 @@ size_t session_take_body(struct smtp_session *s, struct slice in)
 	struct smtp_data_out out = { t->ranges, SMTP_RANGES_MAX, 0 };
 	size_t used = smtp_data_scan(&t->data, in, &out);
 	s->progress++;
-	pass_on(s, &out);
+	session_pass_on(s, &out);
 	if (t->data.state != SMTP_DATA_END)
 		return used;
 	if (t->spoiled == SMTP_R_NONE) {
-		commit(s);
+		session_commit(s);
 	} else {
-		reply_spoiled(s, true);
+		session_reply_spoiled(s);
 		session_txn_end(s);
 	}
 	return used;
 }
 
-/* The whole chunk was read. */
-static void chunk_done(struct smtp_session *s)
-{
-	struct txn *t = s->txn;
-	if (s->chunk_discard) {
-		/* What can't succeed any more ends with its last chunk, as the sender thinks too. */
-		if (t != NULL && t->spoiled != SMTP_R_NONE && s->chunk_last)
-			session_txn_end(s);
-		else
-			session_enter(s, s->chunk_back);
-		session_refuse(s, s->chunk_reply);
-	} else if (t->spoiled != SMTP_R_NONE) {
-		reply_spoiled(s, true);
-		if (s->chunk_last)
-			session_txn_end(s);
-		else
-			session_enter(s, ST_CHUNKS);
-	} else if (s->chunk_last) {
-		commit(s);
-	} else {
-		session_reply(s, SMTP_R_CHUNK_OK);
-		session_enter(s, ST_CHUNKS);
-	}
-}
-
-/* Passes octets of a good chunk on, and, behind the very last, the end of line
- * that may be missing. Returns the octets taken. */
-static size_t chunk_octets(struct smtp_session *s, struct slice in)
-{
-	struct txn *t = s->txn;
-	struct smtp_data_out out = { t->ranges, SMTP_RANGES_MAX - 1, 0 };
-	size_t used = smtp_data_scan(&t->data, in, &out);
-	s->chunk_left -= used;
-	if (s->chunk_left == 0 && s->chunk_last) {
-		out.cap = SMTP_RANGES_MAX;
-		smtp_data_last(&t->data, &out);
-	}
-	pass_on(s, &out);
-	return used;
-}
-
-size_t session_take_chunk(struct smtp_session *s, struct slice in)
-{
-	size_t used = in.len < s->chunk_left ? in.len : (size_t)s->chunk_left;
-	s->progress++;
-	if (s->chunk_discard || s->txn->spoiled != SMTP_R_NONE)
-		s->chunk_left -= used;
-	else
-		used = chunk_octets(s, slice_first(in, used));
-	if (s->chunk_left == 0)
-		chunk_done(s);
-	return used;
-}
-
-/* Enters a chunk, and leaves it again if it has no octets. */
-static void chunk_enter(struct smtp_session *s)
-{
-	session_enter(s, ST_CHUNK);
-	if (s->chunk_left > 0)
-		return;
-	if (!s->chunk_discard && s->txn->spoiled == SMTP_R_NONE)
-		(void)chunk_octets(s, slice_of("", 0));
-	chunk_done(s);
-}
-
-void session_chunk_discard(struct smtp_session *s, const struct smtp_bdat *bdat, enum smtp_reply_id id)
-{
-	s->chunk_left = bdat->size;
-	s->chunk_last = bdat->last;
-	s->chunk_discard = true;
-	s->chunk_back = s->state;
-	s->chunk_reply = id;
-	chunk_enter(s);
-}
-
-void session_chunk_begin(struct smtp_session *s, const struct smtp_bdat *bdat)
-{
-	s->chunk_left = bdat->size;
-	s->chunk_last = bdat->last;
-	s->chunk_discard = false;
-	if (s->state == ST_RCPT) {
-		s->txn->chunked = true;
-		session_enter(s, ST_CHUNK_WAIT);
-		session_emit(s, SMTP_EV_DATA, SMTP_WHY_NONE);
-		return;
-	}
-	chunk_enter(s);
-}
-
-/* Our Received: goes before the first octet of the message. */
-static void begin_message(struct smtp_session *s)
+size_t session_message_begin(struct smtp_session *s, enum smtp_data_form form)
 {
 	struct txn *t = s->txn;
 	struct smtp_received r = {
@@ -241,15 +152,17 @@ static void begin_message(struct smtp_session *s)
 	struct writer w = writer_of(t->head, sizeof t->head);
 	smtp_received_print(&w, &r);
 	assert(!w.bad);
-	smtp_data_init(&t->data, s->normalize, t->chunked, session_size_limit(s));
+	smtp_data_init(&t->data, s->normalize && form != SMTP_FORM_BINARY, form, session_size_limit(s));
 	t->link = LINK_DATA;
 	t->ranges[0] = writer_slice(&w);
 	t->num_ranges = 1;
 	session_emit(s, SMTP_EV_BODY, SMTP_WHY_NONE);
+	return w.len;
 }
 
 void smtp_session_backend_ready(struct smtp_session *s, const struct smtp_caps *caps, bool reused)
 {
+	const uint32_t needs_binary = SMTP_CAP_BINARYMIME | SMTP_CAP_CHUNKING;
 	struct txn *t = s->txn;
 	enum smtp_reply_id lacks = SMTP_R_NONE;
 	session_tidy(s);
@@ -259,6 +172,8 @@ void smtp_session_backend_ready(struct smtp_session *s, const struct smtp_caps *
 	 * SIZE can be left out (RFC 3461 5.2.2); these can't. */
 	if (t->mail.body == SMTP_BODY_8BITMIME && (caps->flags & SMTP_CAP_8BITMIME) == 0)
 		lacks = SMTP_R_LACKS_8BITMIME;
+	else if (t->mail.body == SMTP_BODY_BINARYMIME && (caps->flags & needs_binary) != needs_binary)
+		lacks = SMTP_R_LACKS_BINARYMIME;
 	else if (t->mail.smtputf8 && (caps->flags & SMTP_CAP_SMTPUTF8) == 0)
 		lacks = SMTP_R_LACKS_SMTPUTF8;
 	else if (t->mail.requiretls && (caps->flags & SMTP_CAP_REQUIRETLS) == 0)
@@ -270,6 +185,7 @@ void smtp_session_backend_ready(struct smtp_session *s, const struct smtp_caps *
 		return;
 	}
 	t->link = LINK_OPEN;
+	t->link_caps = caps->flags;
 	t->reused = reused;
 	t->answered = false;
 	session_enter(s, ST_RCPT);
@@ -285,11 +201,18 @@ static struct slice print_answer(char *text, size_t size, const struct smtp_answ
 	return writer_slice(&w);
 }
 
-static void pass_answer(struct smtp_session *s, const struct smtp_answer *a, uint16_t code, const char *good, bool message)
+void session_pass_answer(struct smtp_session *s, const struct smtp_answer *a, uint16_t code, const char *good, bool message)
 {
 	char text[REFUSAL_MAX];
 	struct slice bytes = print_answer(text, sizeof text, a, code, good);
 	session_reply_bytes(s, bytes, code, code < 300 ? SMTP_WHY_NONE : SMTP_WHY_BACKEND_REFUSED, message);
+}
+
+void session_spoil_words(struct smtp_session *s, const struct smtp_answer *a)
+{
+	struct txn *t = s->txn;
+	t->spoiled = SMTP_R_BACKEND_LOST;
+	t->refusal_len = print_answer(t->refusal, sizeof t->refusal, a, a->code, "").len;
 }
 
 static bool is_refusal(const struct smtp_answer *a)
@@ -304,11 +227,11 @@ static void answer_rcpt(struct smtp_session *s, const struct smtp_answer *a)
 	t->answered = true;
 	if (a->code / 100 == 2) {
 		t->accepted++;
-		pass_answer(s, a, a->code == 251 ? 251 : 250, "2.1.5", false);
+		session_pass_answer(s, a, a->code == 251 ? 251 : 250, "2.1.5", false);
 		return;
 	}
 	s->num_commands++; /* an attempt that led to nothing: the limit is looked at by the next command */
-	pass_answer(s, a, a->code, "", false);
+	session_pass_answer(s, a, a->code, "", false);
 }
 
 static void answer_data(struct smtp_session *s, const struct smtp_answer *a)
@@ -316,9 +239,10 @@ static void answer_data(struct smtp_session *s, const struct smtp_answer *a)
 	struct txn *t = s->txn;
 	bool chunk = s->state == ST_CHUNK_WAIT;
 	if (a->code == 354) {
-		begin_message(s);
+		t->begun = true;
+		(void)session_message_begin(s, t->data.form);
 		if (chunk) {
-			chunk_enter(s);
+			session_chunk_enter(s);
 		} else {
 			session_enter(s, ST_BODY);
 			session_reply(s, SMTP_R_GO_ON);
@@ -327,23 +251,24 @@ static void answer_data(struct smtp_session *s, const struct smtp_answer *a)
 	}
 	if (!chunk) {
 		session_enter(s, ST_RCPT);
-		pass_answer(s, a, a->code, "", false);
+		session_pass_answer(s, a, a->code, "", false);
 		return;
 	}
 	/* The octets of the chunk come all the same; the answer comes behind them. */
-	t->spoiled = SMTP_R_BACKEND_LOST;
-	t->refusal_len = print_answer(t->refusal, sizeof t->refusal, a, a->code, "").len;
-	chunk_enter(s);
+	session_spoil_words(s, a);
+	session_chunk_enter(s);
 }
 
 static void answer_final(struct smtp_session *s, const struct smtp_answer *a)
 {
-	s->txn->link = LINK_NONE;
+	/* After the dot the backend has forgotten the transaction; whether it has after a
+	 * last chunk that it refused, RFC 3030 does not say: RSET. */
+	s->txn->link = txn_passes(s->txn) && a->code != 250 ? LINK_OPEN : LINK_NONE;
 	if (a->code == 250) {
 		s->num_delivered++;
 		s->num_commands = 0;
 	}
-	pass_answer(s, a, a->code, "2.0.0", true);
+	session_pass_answer(s, a, a->code, "2.0.0", true);
 	session_txn_end(s);
 }
 
@@ -352,9 +277,10 @@ void smtp_session_backend_answer(struct smtp_session *s, const struct smtp_answe
 	session_tidy(s);
 	bool data = s->state == ST_DATA_WAIT || s->state == ST_CHUNK_WAIT;
 	bool rcpt = s->state == ST_RCPT && s->txn->pending > 0;
-	if (!data && !rcpt && s->state != ST_FINAL)
+	bool chunk = s->state == ST_CHUNK_SENT;
+	if (!data && !rcpt && !chunk && s->state != ST_FINAL)
 		return;
-	/* P1: only a 250 to this dot is a yes. relay/backend.c has looked at the
+	/* P1: only a 250 to this dot, or to this last chunk, is a yes. relay/backend.c has looked at the
 	 * class already; this is the second lock on the same door. */
 	bool yes = data ? a->code == 354 : rcpt ? a->code / 100 == 2 : a->code == 250;
 	if (!yes && !is_refusal(a)) {
@@ -364,6 +290,8 @@ void smtp_session_backend_answer(struct smtp_session *s, const struct smtp_answe
 		answer_data(s, a);
 	} else if (rcpt) {
 		answer_rcpt(s, a);
+	} else if (chunk) {
+		session_chunk_answered(s, a);
 	} else {
 		answer_final(s, a);
 	}
@@ -379,12 +307,12 @@ static void lost_rcpt(struct smtp_session *s, enum smtp_reply_id id)
 		session_emit(s, SMTP_EV_OPEN_BACKEND, SMTP_WHY_NONE);
 		return;
 	}
-	for (; t->pending > 0; t->pending--)
-		session_reply(s, id);
 	if (t->accepted > 0)
 		t->spoiled = id; /* the accepted ones are lost with the link */
 	else
 		session_enter(s, ST_MAIL); /* the next RCPT may find a link again */
+	for (; t->pending > 0; t->pending--)
+		session_reply(s, id);
 }
 
 void smtp_session_backend_lost(struct smtp_session *s, enum smtp_reason reason)
@@ -408,6 +336,11 @@ void smtp_session_backend_lost(struct smtp_session *s, enum smtp_reason reason)
 		session_reply(s, id);
 		session_txn_end(s);
 		break;
+	case ST_CHUNK_SENT:
+		t->spoiled = id;
+		session_enter(s, ST_CHUNKS);
+		session_reply_spoiled(s);
+		break;
 	case ST_FINAL:
 		reply_message(s, id);
 		session_txn_end(s);
@@ -417,7 +350,7 @@ void smtp_session_backend_lost(struct smtp_session *s, enum smtp_reason reason)
 		if (t->spoiled == SMTP_R_NONE)
 			t->spoiled = id;
 		if (s->state == ST_CHUNK_WAIT)
-			chunk_enter(s);
+			session_chunk_enter(s);
 		break;
 	}
 	session_settle(s);

@@ -8,6 +8,9 @@
 /* A line without an end is read and thrown away up to here; then we hang up. */
 enum { SKIP_MAX = 1 << 20 };
 
+/* Nobody sends a larger chunk, and with our header it still has a size. */
+#define CHUNK_MAX ((uint64_t)INT64_MAX)
+
 enum {
 	NO_ARGS = 1 << 0,     /* an argument is refused with 501 */
 	LONG_LINE = 1 << 1,   /* may be longer than SMTP_LINE_BASE */
@@ -15,15 +18,21 @@ enum {
 	OUTSIDE = 1 << 3,     /* the effect looks at the state itself */
 };
 
-/* What an effect gets: the argument, and how much was in hand behind the line. */
+/* What an effect gets: the argument, how much was in hand behind the line, and
+ * whether a control octet is in it. */
 struct call {
 	struct slice arg;
 	size_t behind;
+	bool control;
 };
 
 static uint32_t offer(const struct smtp_session *s)
 {
-	uint32_t kept = SMTP_CAP_8BITMIME | SMTP_CAP_DSN | SMTP_CAP_SMTPUTF8;
+	uint32_t kept = SMTP_CAP_8BITMIME | SMTP_CAP_DSN;
+	/* RFC 6531 3.1: SMTPUTF8 needs 8BITMIME beside it. RFC 3030 3: so does BODY, and
+	 * what comes as BINARYMIME can only go on by BDAT. */
+	if ((s->caps.flags & SMTP_CAP_8BITMIME) != 0)
+		kept |= SMTP_CAP_SMTPUTF8 | ((s->caps.flags & SMTP_CAP_CHUNKING) != 0 ? SMTP_CAP_BINARYMIME : 0);
 	uint32_t ours = SMTP_CAP_PIPELINING | SMTP_CAP_SIZE | SMTP_CAP_ENHANCED | SMTP_CAP_CHUNKING;
 	/* RFC 8689 2: REQUIRETLS is offered inside TLS only. */
 	if (s->tls_active)
@@ -48,7 +57,7 @@ static void reply_ehlo(struct smtp_session *s)
 		{ SMTP_CAP_PIPELINING, "PIPELINING" }, { SMTP_CAP_STARTTLS, "STARTTLS" },
 		{ SMTP_CAP_8BITMIME, "8BITMIME" },     { SMTP_CAP_DSN, "DSN" },
 		{ SMTP_CAP_SMTPUTF8, "SMTPUTF8" },     { SMTP_CAP_CHUNKING, "CHUNKING" },
-		{ SMTP_CAP_REQUIRETLS, "REQUIRETLS" },
+		{ SMTP_CAP_BINARYMIME, "BINARYMIME" }, { SMTP_CAP_REQUIRETLS, "REQUIRETLS" },
 	};
 	char text[1024];
 	struct writer w = writer_of(text, sizeof text);
@@ -127,8 +136,8 @@ static void do_starttls(struct smtp_session *s, const struct call *c)
 		session_close(s, SMTP_WHY_STARTTLS_INJECTION);
 		return;
 	}
-	session_reply(s, SMTP_R_TLS_READY);
 	session_enter(s, ST_TLS);
+	session_reply(s, SMTP_R_TLS_READY);
 	session_emit(s, SMTP_EV_START_TLS, SMTP_WHY_NONE);
 }
 
@@ -183,12 +192,17 @@ static void do_data(struct smtp_session *s, const struct call *c)
 {
 	(void)c;
 	if (s->txn->spoiled != SMTP_R_NONE) {
-		session_reply(s, s->txn->spoiled);
+		session_reply_spoiled(s);
 		session_txn_end(s);
 		return;
 	}
 	if (s->txn->accepted == 0) {
 		session_refuse(s, SMTP_R_NEED_RCPT);
+		return;
+	}
+	/* RFC 3030 3: "cannot be used with the DATA command". */
+	if (s->txn->mail.body == SMTP_BODY_BINARYMIME) {
+		session_refuse(s, SMTP_R_NEED_BDAT);
 		return;
 	}
 	session_enter(s, ST_DATA_WAIT);
@@ -201,7 +215,10 @@ static void do_bdat(struct smtp_session *s, const struct call *c)
 {
 	struct smtp_bdat bdat;
 	enum smtp_reply_id bad = smtp_parse_bdat(c->arg, &bdat);
-	if (bad == SMTP_R_NONE && session_size_limit(s) > 0 && bdat.size > session_size_limit(s))
+	if (c->control || c->arg.len + sizeof "BDAT \r\n" - 1 > SMTP_LINE_BASE)
+		bad = SMTP_R_BDAT_BAD;
+	uint64_t max = session_size_limit(s) > 0 ? session_size_limit(s) : CHUNK_MAX;
+	if (bad == SMTP_R_NONE && bdat.size > max)
 		bad = SMTP_R_BDAT_BIG;
 	if (bad != SMTP_R_NONE) {
 		session_reply(s, bad);
@@ -216,7 +233,7 @@ static void do_bdat(struct smtp_session *s, const struct call *c)
 	else if (s->state == ST_READY)
 		session_chunk_discard(s, &bdat, SMTP_R_NEED_MAIL);
 	else if (t->spoiled != SMTP_R_NONE)
-		session_chunk_discard(s, &bdat, s->state == ST_CHUNKS ? SMTP_R_SPOILED : t->spoiled);
+		session_chunk_discard(s, &bdat, SMTP_R_NONE);
 	else if (t->accepted == 0)
 		session_chunk_discard(s, &bdat, SMTP_R_NEED_RCPT);
 	else
@@ -297,7 +314,7 @@ static const struct verb_rule rules[] = {
 	[SMTP_MAIL] = { STEP(ST_READY), do_mail, LONG_LINE, SMTP_R_NESTED_MAIL },
 	[SMTP_RCPT] = { STEP(ST_MAIL) | STEP(ST_RCPT), do_rcpt, LONG_LINE | NOT_COUNTED, SMTP_R_NEED_MAIL },
 	[SMTP_DATA] = { STEP(ST_MAIL) | STEP(ST_RCPT), do_data, NO_ARGS | NOT_COUNTED, SMTP_R_NEED_MAIL },
-	[SMTP_BDAT] = { ANY, do_bdat, NOT_COUNTED, SMTP_R_NONE },
+	[SMTP_BDAT] = { ANY, do_bdat, LONG_LINE | NOT_COUNTED, SMTP_R_NONE }, /* too long is a bad number, see do_bdat */
 	[SMTP_RSET] = { ANY, do_rset, NO_ARGS, SMTP_R_NONE },
 	[SMTP_NOOP] = { ANY, do_noop, 0, SMTP_R_NONE },
 	[SMTP_VRFY] = { ANY, do_vrfy, 0, SMTP_R_NONE },
@@ -326,7 +343,7 @@ static enum smtp_reply_id out_of_order(const struct smtp_session *s, const struc
 
 static void run(struct smtp_session *s, struct slice line, size_t behind)
 {
-	struct call c = { .behind = behind };
+	struct call c = { .behind = behind, .control = has_control(line) };
 	enum smtp_verb verb = smtp_verb_find(line, &c.arg);
 	const struct verb_rule *rule = &rules[verb];
 	bool legal = (rule->states & STEP(s->state)) != 0;
@@ -383,7 +400,8 @@ static size_t skip(struct smtp_session *s, struct slice in)
 	return used;
 }
 
-/* The first octet of another protocol, such as TLS (0x16), tells itself. */
+/* The first octet of another protocol, such as TLS (0x16), tells itself; that of
+ * PROXY v2 behind two empty lines. */
 static bool binary(uint8_t c)
 {
 	return (c < 0x20 && c != '\r' && c != '\n' && c != '\t') || c >= 0x7f;
@@ -403,8 +421,14 @@ size_t session_take_line(struct smtp_session *s, struct slice in)
 	enum ec ec = smtp_line_take(in, SMTP_LINE_MAX, &line, &used);
 	if (ec == EC_AGAIN || (s->txn != NULL && s->txn->pending > 0 && !may_overtake(s, ec, line)))
 		return 0;
-	s->first_line = false;
+	s->first_line = s->first_line && ec == EC_OK && line.len == 0;
 	s->progress++;
+	if (ec != EC_OK && slice_eq_nocase(slice_first(in, 4), SLICE_LIT("BDAT"))) {
+		/* As in do_bdat: how much raw content follows can't be known. */
+		session_reply(s, SMTP_R_BDAT_BAD);
+		session_close(s, SMTP_WHY_BDAT_SIZE);
+		return used;
+	}
 	switch (ec) {
 	case EC_OK:
 		run(s, line, in.len - used);

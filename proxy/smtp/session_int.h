@@ -1,4 +1,4 @@
-/* Owns:  what the three files of the session share: its state and its queue.
+/* Owns:  what the four files of the session share: its state and its queue.
  * Never: included by anything but session*.c.
  * Spec:  –
  * Start at: enum state, struct smtp_session. */
@@ -21,8 +21,9 @@ enum state {
 	ST_BODY,       /* octets of DATA */
 	ST_CHUNK_WAIT, /* first BDAT: waiting for the backend's 354 */
 	ST_CHUNK,      /* octets of a chunk, passed on or thrown away */
+	ST_CHUNK_SENT, /* a chunk is passed on: waiting for the backend's word */
 	ST_CHUNKS,     /* between chunks */
-	ST_FINAL,      /* the dot is sent: waiting for the backend's word */
+	ST_FINAL,      /* the dot or the last chunk is sent: waiting for the backend's word */
 	ST_TLS,        /* 220 to STARTTLS is said */
 	ST_CLOSED,
 	ST_COUNT
@@ -31,8 +32,8 @@ enum state {
 /* What stands at the backend for this transaction. */
 enum link {
 	LINK_NONE, /* nothing, or nothing any more */
-	LINK_OPEN, /* MAIL, perhaps RCPT: RSET ends it */
-	LINK_DATA, /* DATA: only closing the link ends it */
+	LINK_OPEN, /* MAIL, perhaps RCPT, perhaps whole chunks: RSET ends it */
+	LINK_DATA, /* DATA, or half a chunk: only closing the link ends it */
 };
 
 enum { PENDING_MAX = 32, QUEUE_MAX = PENDING_MAX + 12, REFUSAL_MAX = 640 };
@@ -46,7 +47,11 @@ struct txn {
 	uint32_t accepted;
 	bool answered;             /* this link has answered something in this transaction */
 	bool reused, retried;
-	bool chunked;
+	bool begun;                /* the client has begun to send it */
+	bool told;                 /* the client knows that it is spoiled */
+	uint32_t link_caps;        /* what the link offers now */
+	bool chunk_first;          /* the chunk announced last: it begins the message; */
+	uint64_t chunk_size;       /* its octets, our header included */
 	enum smtp_reply_id spoiled; /* the message can't be passed on any more, and why */
 	char refusal[REFUSAL_MAX];  /* the backend's own words for that, if it had any */
 	size_t refusal_len;
@@ -55,6 +60,12 @@ struct txn {
 	size_t num_ranges;
 	char head[SMTP_RECEIVED_MAX];
 };
+
+/* txn_passes: chunks go on as chunks. */
+static inline bool txn_passes(const struct txn *t)
+{
+	return t->data.form == SMTP_FORM_PASSED || t->data.form == SMTP_FORM_BINARY;
+}
 
 struct queued {
 	uint8_t kind;
@@ -119,16 +130,35 @@ bool session_waits(const struct smtp_session *s);
 /* Transactions (session_body.c). */
 enum smtp_reply_id session_txn_begin(struct smtp_session *s, const struct smtp_mail *mail);
 void session_txn_end(struct smtp_session *s);
-/* session_spoil drops the link and remembers why; the reply is given when it is due. */
+/* session_spoil drops the link and remembers why; session_spoil_words keeps the
+ * link, and the backend's own words. The reply is given when it is due, by
+ * session_reply_spoiled: each time the same one. */
 void session_spoil(struct smtp_session *s, enum smtp_reply_id why);
+void session_spoil_words(struct smtp_session *s, const struct smtp_answer *a);
+void session_reply_spoiled(struct smtp_session *s);
 
-/* Octets of messages (session_body.c). */
+/* Octets of messages (session_body.c). session_message_begin puts our Received:
+ * before the first one and returns its length. session_pass_on passes on what the
+ * scanner gave, unless the message is lost already or is now. session_commit comes
+ * behind the last octet. session_pass_answer passes the backend's reply on as
+ * `code`, with the enhanced code `good` if it is a yes without one. */
 size_t session_take_body(struct smtp_session *s, struct slice in);
+size_t session_message_begin(struct smtp_session *s, enum smtp_data_form form);
+void session_pass_on(struct smtp_session *s, const struct smtp_data_out *out);
+void session_commit(struct smtp_session *s);
+void session_pass_answer(struct smtp_session *s, const struct smtp_answer *a, uint16_t code, const char *good, bool message);
+
+/* Chunks (session_chunk.c). */
 size_t session_take_chunk(struct smtp_session *s, struct slice in);
 void session_chunk_begin(struct smtp_session *s, const struct smtp_bdat *bdat);
-/* session_chunk_discard reads a chunk and throws it away, then says `id` and
- * returns to the state it came from. */
+/* session_chunk_discard reads a chunk and throws it away, then says `id`, or if that
+ * is NONE why the message is spoiled, and returns to the state it came from. */
 void session_chunk_discard(struct smtp_session *s, const struct smtp_bdat *bdat, enum smtp_reply_id id);
+/* session_chunk_enter takes the octets of a chunk from here on; it leaves again at
+ * once if there are none. */
+void session_chunk_enter(struct smtp_session *s);
+/* session_chunk_answered: the backend's word about a chunk that is not the last. */
+void session_chunk_answered(struct smtp_session *s, const struct smtp_answer *a);
 
 /* session_take_line takes a command line, or part of one that is being skipped
  * (session_command.c). Returns the octets taken. */

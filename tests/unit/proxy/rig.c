@@ -26,6 +26,9 @@ struct rig {
 	struct backend *b;
 	const struct rig_mta *mta;
 	bool in_data, mta_closed, blurted, said_yes;
+	bool in_chunk, chunk_last, binary; /* BODY=BINARYMIME */
+	int chunks_to_go;
+	uint64_t chunk_size, chunk_left;
 	struct bytes to_mta, from_mta, at_backend; /* under way; arrived but not taken */
 	struct bytes body;
 };
@@ -84,34 +87,22 @@ static void mta_rcpt(struct rig *r, const char *line)
 		say(r, "250 2.1.5 Ok\r\n", r->mta->rcpt);
 }
 
-static void mta_line(struct rig *r, char *line)
+/* What a lax MTA further on would stumble over, in a message that came in chunks. */
+static void check_chunks(struct rig *r, bool whole)
 {
-	const struct rig_mta *m = r->mta;
-	note(r->out->backend, sizeof r->out->backend, "%s|", line);
-	if (strncmp(line, "EHLO ", 5) == 0)
-		say(r, HEALTHY_EHLO, m->ehlo);
-	else if (strncmp(line, "XCLIENT ", 8) == 0)
-		say(r, "220 mta.test again\r\n", m->xclient);
-	else if (strncmp(line, "XFORWARD ", 9) == 0)
-		say(r, "250 2.0.0 Ok\r\n", m->xforward);
-	else if (strncmp(line, "MAIL FROM:", 10) == 0)
-		say(r, "250 2.1.0 Ok\r\n", m->mail);
-	else if (strncmp(line, "RCPT TO:", 8) == 0)
-		mta_rcpt(r, line);
-	else if (strcmp(line, "RSET") == 0)
-		say(r, "250 2.0.0 Ok\r\n", m->rset);
-	else if (strcmp(line, "QUIT") == 0)
-		say(r, "221 2.0.0 Bye\r\n", NULL);
-	else if (strcmp(line, "DATA") == 0) {
-		const char *reply = m->data != NULL ? m->data : "354 Go on\r\n";
-		r->in_data = strncmp(reply, "354", 3) == 0;
-		say(r, reply, NULL);
-	} else
-		fail_msg("the MTA got a command it does not know: %s", line);
+	struct slice s = bytes_slice(&r->body);
+	if (r->binary)
+		return;
+	for (size_t i = 0; i < s.len; i++) {
+		bool cr_before = i > 0 && s.p[i - 1] == '\r';
+		bool lf_behind = i + 1 < s.len ? s.p[i + 1] == '\n' : !whole;
+		if ((s.p[i] == '\n' && !cr_before) || (s.p[i] == '\r' && !lf_behind) || s.p[i] == '\0')
+			r->out->saw_bad_bytes = true;
+	}
 }
 
-/* Stores a message: the first header, ours, apart; the rest unstuffed. */
-static void mta_store(struct rig *r)
+/* Stores a message: the first header, ours, apart; the rest, of DATA, unstuffed. */
+static void mta_store(struct rig *r, bool stuffed)
 {
 	struct slice body = bytes_slice(&r->body);
 	struct rig_result *o = r->out;
@@ -124,7 +115,7 @@ static void mta_store(struct rig *r)
 	o->received[at] = '\0';
 	for (bool start = true; at < body.len; at++) {
 		assert_true(o->stored_len + 8 < sizeof o->stored);
-		if (!(start && body.p[at] == '.'))
+		if (!(stuffed && start && body.p[at] == '.'))
 			o->stored[o->stored_len++] = (char)body.p[at];
 		start = body.p[at] == '\n';
 	}
@@ -134,11 +125,114 @@ static void mta_store(struct rig *r)
 	bytes_fini(&r->body);
 }
 
+/* The end of a message: the dot, or the last octet of the last chunk. */
+static void mta_final(struct rig *r)
+{
+	const char *reply = r->mta->final != NULL ? r->mta->final : "250 2.6.0 Stored\r\n";
+	if (strncmp(reply, "250", 3) == 0) {
+		mta_store(r, !r->chunk_last);
+		r->said_yes = true;
+	}
+	bytes_fini(&r->body);
+	say(r, reply, NULL);
+	if (r->mta->close_after_final)
+		r->mta_closed = true;
+}
+
+static void mta_chunk_end(struct rig *r)
+{
+	r->in_chunk = false;
+	struct slice body = bytes_slice(&r->body);
+	if (r->chunk_size == body.len) {
+		/* The first one: ours is in front of the client's. */
+		const uint8_t *end = memmem(body.p, body.len, " +0000\r\n", 8);
+		assert_non_null(end);
+		r->chunk_size -= (size_t)(end - body.p) + 8;
+	}
+	note(r->out->backend, sizeof r->out->backend, "%llu%s|", (unsigned long long)r->chunk_size, r->chunk_last ? " LAST" : "");
+	if (r->chunk_last) {
+		check_chunks(r, true);
+		mta_final(r);
+		r->chunk_last = false;
+		return;
+	}
+	const char *reply = r->mta->bdat != NULL ? r->mta->bdat : "250 2.3.0 Chunk\r\n";
+	if (r->mta->good_chunks > 0 && --r->chunks_to_go >= 0)
+		reply = "250 2.3.0 Chunk\r\n";
+	say(r, reply, NULL);
+	if (r->mta->close_after_final)
+		r->mta_closed = true;
+}
+
+static void mta_bdat(struct rig *r, const char *line)
+{
+	char *end;
+	note(r->out->backend, sizeof r->out->backend, "BDAT ");
+	r->chunk_size = r->chunk_left = strtoull(line + 5, &end, 10);
+	r->chunk_last = strcmp(end, " LAST") == 0;
+	assert_true(r->chunk_last || (*end == '\0' && r->chunk_size > 0)); /* real ones refuse a chunk of nothing */
+	r->in_chunk = true;
+	if (r->chunk_size == 0)
+		mta_chunk_end(r);
+}
+
+/* Octets of a chunk. Returns how many it took. */
+static size_t mta_chunk(struct rig *r, struct slice in)
+{
+	size_t n = in.len < r->chunk_left ? in.len : (size_t)r->chunk_left;
+	n = r->mta->blurt != NULL && n > 100 ? 100 : n;
+	assert_int_equal(bytes_append(&r->body, slice_first(in, n)), EC_OK);
+	r->chunk_left -= n;
+	if (r->mta->blurt != NULL && !r->blurted && bytes_len(&r->body) > 400) {
+		r->blurted = true;
+		say(r, r->mta->blurt, NULL);
+	}
+	if (r->chunk_left == 0 && !r->mta_closed)
+		mta_chunk_end(r);
+	return n;
+}
+
+static void mta_line(struct rig *r, char *line)
+{
+	const struct rig_mta *m = r->mta;
+	if (strncmp(line, "BDAT ", 5) == 0) {
+		mta_bdat(r, line);
+		return;
+	}
+	note(r->out->backend, sizeof r->out->backend, "%s|", line);
+	if (strncmp(line, "EHLO ", 5) == 0)
+		say(r, HEALTHY_EHLO, m->ehlo);
+	else if (strncmp(line, "XCLIENT ", 8) == 0)
+		say(r, "220 mta.test again\r\n", m->xclient);
+	else if (strncmp(line, "XFORWARD ", 9) == 0)
+		say(r, "250 2.0.0 Ok\r\n", m->xforward);
+	else if (strncmp(line, "MAIL FROM:", 10) == 0) {
+		r->binary = strstr(line, " BODY=BINARYMIME") != NULL;
+		say(r, "250 2.1.0 Ok\r\n", m->mail);
+	} else if (strncmp(line, "RCPT TO:", 8) == 0)
+		mta_rcpt(r, line);
+	else if (strcmp(line, "RSET") == 0) {
+		bytes_fini(&r->body);
+		say(r, "250 2.0.0 Ok\r\n", m->rset);
+	} else if (strcmp(line, "QUIT") == 0)
+		say(r, "221 2.0.0 Bye\r\n", NULL);
+	else if (strcmp(line, "DATA") == 0) {
+		const char *reply = m->data != NULL ? m->data : "354 Go on\r\n";
+		r->in_data = strncmp(reply, "354", 3) == 0;
+		say(r, reply, NULL);
+	} else
+		fail_msg("the MTA got a command it does not know: %s", line);
+}
+
 /* The MTA reads the strict way, and notes what a lax one would stumble over. */
 static void mta_read(struct rig *r)
 {
 	struct slice in;
 	while (!r->mta_closed && (in = bytes_slice(&r->to_mta)).len > 0) {
+		if (r->in_chunk) {
+			bytes_consume(&r->to_mta, mta_chunk(r, in));
+			continue;
+		}
 		const uint8_t *lf = memchr(in.p, '\n', in.len);
 		if (lf == NULL)
 			return;
@@ -148,15 +242,7 @@ static void mta_read(struct rig *r)
 		if (r->in_data && len == 2 && in.p[0] == '.') {
 			r->in_data = false;
 			note(r->out->backend, sizeof r->out->backend, ".|");
-			const char *reply = r->mta->final != NULL ? r->mta->final : "250 2.6.0 Stored\r\n";
-			if (strncmp(reply, "250", 3) == 0) {
-				mta_store(r);
-				r->said_yes = true;
-			}
-			bytes_fini(&r->body);
-			say(r, reply, NULL);
-			if (r->mta->close_after_final)
-				r->mta_closed = true;
+			mta_final(r);
 		} else if (r->in_data) {
 			assert_int_equal(bytes_append(&r->body, slice_first(in, len + 1)), EC_OK);
 			if (r->mta->blurt != NULL && !r->blurted && bytes_len(&r->body) > 400) {
@@ -180,10 +266,13 @@ static void link_close(struct rig *r)
 {
 	if (r->b == NULL)
 		return;
-	note(r->out->backend, sizeof r->out->backend, ")");
 	backend_free(r->b);
 	r->b = NULL;
-	r->in_data = false;
+	mta_read(r); /* what was sent before */
+	note(r->out->backend, sizeof r->out->backend, ")");
+	if (!r->in_data)
+		check_chunks(r, false);
+	r->in_data = r->in_chunk = false;
 	bytes_fini(&r->to_mta);
 	bytes_fini(&r->from_mta);
 	bytes_fini(&r->at_backend);
@@ -205,7 +294,8 @@ static void link_open(struct rig *r)
 	r->b = backend_new(&setup);
 	assert_non_null(r->b);
 	note(r->out->backend, sizeof r->out->backend, "(");
-	r->mta_closed = r->blurted = false;
+	r->mta_closed = r->blurted = r->chunk_last = false;
+	r->chunks_to_go = (int)r->mta->good_chunks;
 	say(r, "220 mta.test ESMTP\r\n", r->mta->greeting);
 }
 
@@ -258,6 +348,16 @@ static void on_reply(struct rig *r, const struct smtp_event *ev)
 	}
 }
 
+static bool take_output(struct rig *r)
+{
+	struct slice out = r->b != NULL ? backend_output(r->b) : (struct slice){ 0 };
+	if (out.len == 0)
+		return false;
+	assert_int_equal(bytes_append(&r->to_mta, out), EC_OK);
+	backend_sent(r->b);
+	return true;
+}
+
 static void act(struct rig *r, const struct smtp_event *ev)
 {
 	assert_false(r->out->closed);
@@ -286,8 +386,16 @@ static void act(struct rig *r, const struct smtp_event *ev)
 		break;
 	case SMTP_EV_DATA:
 		r->said_yes = false;
-		smtp_session_set_time(r->s, (struct wall){ 1795303571 });
 		backend_data(r->b);
+		break;
+	case SMTP_EV_CHUNK:
+		r->said_yes = false;
+		backend_chunk(r->b, ev->chunk_size, ev->chunk_last);
+		take_output(r);
+		break;
+	case SMTP_EV_CHUNK_END:
+		if (r->b != NULL)
+			backend_chunk_end(r->b);
 		break;
 	case SMTP_EV_BODY:
 		if (r->b == NULL)
@@ -322,12 +430,7 @@ static bool pump_link(struct rig *r)
 	bool moved = false;
 	if (r->b == NULL)
 		return false;
-	struct slice out = backend_output(r->b);
-	if (out.len > 0) {
-		assert_int_equal(bytes_append(&r->to_mta, out), EC_OK);
-		backend_sent(r->b);
-		moved = true;
-	}
+	moved = take_output(r);
 	while (r->b != NULL && backend_next(r->b, &ev)) {
 		moved = true;
 		switch (ev.kind) {
@@ -369,6 +472,7 @@ static bool pump_mta(struct rig *r)
 	bytes_consume(&r->at_backend, used);
 	if (left == 0 && used == 0 && r->mta_closed && backend_deadline(r->b) != BACKEND_DEADLINE_NONE) {
 		r->mta_closed = false;
+		bytes_fini(&r->to_mta);
 		backend_eof(r->b);
 		return true;
 	}
@@ -389,6 +493,7 @@ static void pump(struct rig *r)
 			continue;
 		struct slice in = bytes_slice(&r->client);
 		size_t used;
+		smtp_session_set_time(r->s, (struct wall){ 1795303571 });
 		smtp_session_feed(r->s, in, &used);
 		assert_true(used <= in.len);
 		while (smtp_session_next(r->s, &ev)) {

@@ -21,9 +21,10 @@
  * connection instead. Texts are raw. RCPT is answered by its local part: no…
  * 550, later… 450, many… 452, multi… two lines, die… closes; else by `rcpt`. */
 struct rig_mta {
-	const char *greeting, *ehlo, *mail, *rcpt, *data, *final, *rset, *xclient, *xforward;
+	const char *greeting, *ehlo, *mail, *rcpt, *data, *bdat, *final, *rset, *xclient, *xforward;
 	const char *blurt;       /* said in the middle of the body */
-	bool close_after_final;  /* after the reply to the dot */
+	unsigned good_chunks;    /* this many are answered 250, whatever `bdat` says */
+	bool close_after_final;  /* after the reply to the dot, or to a chunk */
 	bool refuse_connect;
 };
 
@@ -44,7 +45,8 @@ enum rig_cut { RIG_WHOLE, RIG_BYTES, RIG_RANDOM };
 struct rig_result {
 	char client[8192];  /* "220 250 250:2.1.0 …" and, at the end, "[quit]": the reason of CLOSE */
 	char text[65536];   /* the replies themselves */
-	char backend[8192]; /* what the MTA got, lines joined by '|'; '(' connected, ')' closed, "." the dot */
+	char backend[8192]; /* what the MTA got, lines joined by '|'; '(' connected, ')' closed, "." the dot. Of a
+	                     * BDAT the size, without our own octets, stands there when the chunk is whole */
 	char stored[65536]; /* the messages it took, without our Received:, dots unstuffed; each ends in "\n--\n" */
 	size_t stored_len;
 	char received[4096]; /* the last Received: header */

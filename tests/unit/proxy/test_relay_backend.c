@@ -1,72 +1,4 @@
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <string.h>
-
-#include <cmocka.h>
-
-#include "proxy/relay/backend.h"
-
-static struct backend *started(const struct backend_client *xclient)
-{
-	struct backend_setup setup = { .hostname = SLICE_LIT("edge.test"), .xclient = xclient };
-	struct backend *b = backend_new(&setup);
-	assert_non_null(b);
-	return b;
-}
-
-static void assert_output(struct backend *b, const char *want)
-{
-	struct slice out = backend_output(b);
-	if (!slice_eq(out, slice_str(want)))
-		fail_msg("sent '%.*s', wanted '%s'", (int)out.len, (const char *)out.p, want);
-	backend_sent(b);
-}
-
-static void feed(struct backend *b, const char *text)
-{
-	size_t used;
-	backend_feed(b, slice_str(text), &used);
-	assert_int_equal(used, strlen(text));
-}
-
-static struct backend_event pull(struct backend *b, enum backend_event_kind kind)
-{
-	struct backend_event ev;
-	if (!backend_next(b, &ev))
-		fail_msg("no event, wanted %d", kind);
-	assert_int_equal(ev.kind, kind);
-	return ev;
-}
-
-static void assert_quiet(struct backend *b)
-{
-	struct backend_event ev;
-	assert_false(backend_next(b, &ev));
-}
-
-static struct backend *ready(void)
-{
-	struct backend *b = started(NULL);
-	assert_output(b, "");
-	feed(b, "220 mta\r\n");
-	assert_output(b, "EHLO edge.test\r\n");
-	feed(b, "250-mta\r\n250-PIPELINING\r\n250-DSN\r\n250-size 1000\r\n250 XCLIENT NAME ADDR\r\n");
-	struct backend_event ev = pull(b, BACKEND_EV_READY);
-	assert_int_equal(ev.caps->flags, SMTP_CAP_PIPELINING | SMTP_CAP_DSN | SMTP_CAP_SIZE | SMTP_CAP_XCLIENT);
-	assert_int_equal(ev.caps->size_max, 1000);
-	assert_quiet(b);
-	return b;
-}
-
-static void envelope(struct backend *b)
-{
-	static const struct smtp_mail mail;
-	static const struct smtp_rcpt rcpt = { .path = { .local_len = 10, .local = "postmaster" } };
-	backend_mail(b, &mail);
-	backend_rcpt(b, &rcpt);
-}
+#include "backend_rig.h"
 
 static void test_dialogue_and_timers(void **state)
 {
@@ -143,12 +75,17 @@ static void test_mail_refused(void **state)
 	feed(b, "250 ok\r\n250 ok\r\n550 5.1.1 who\r\n");
 	assert_int_equal(pull(b, BACKEND_EV_ANSWER).answer->code, 550);
 	backend_free(b);
-	/* A backend that takes recipients for a sender it refused is not understood. */
+	/* That it takes a recipient all the same makes no difference. */
 	b = ready();
 	envelope(b);
 	backend_sent(b);
-	feed(b, "550 no\r\n250 yes\r\n");
-	assert_int_equal(pull(b, BACKEND_EV_LOST).reason, SMTP_WHY_BACKEND_GARBAGE);
+	feed(b, "550 5.7.1 no\r\n250 yes\r\n");
+	ev = pull(b, BACKEND_EV_ANSWER);
+	assert_int_equal(ev.answer->code, 550);
+	assert_string_equal(ev.answer->enhanced, "5.7.1");
+	backend_reset(b);
+	assert_output(b, "RSET\r\n");
+	assert_true(backend_free_for_use(b));
 	backend_free(b);
 }
 
@@ -434,6 +371,78 @@ static void test_limits_of_the_backend(void **state)
 	}
 }
 
+/* What comes after the end, or out of turn, is nothing. */
+static void test_calls_out_of_turn(void **state)
+{
+	static const struct smtp_mail mail;
+	static const struct smtp_rcpt rcpt;
+	(void)state;
+	struct backend *b = ready();
+	uint64_t before = backend_progress(b);
+	backend_rcpt(b, &rcpt);
+	backend_data(b);
+	backend_commit(b);
+	backend_reset(b);
+	backend_chunk(b, 1, false);
+	assert_output(b, "");
+	assert_true(backend_progress(b) == before);
+	envelope(b);
+	backend_sent(b);
+	assert_true(backend_progress(b) != before);
+	backend_quit(b);
+	assert_output(b, "");
+	backend_eof(b);
+	(void)pull(b, BACKEND_EV_LOST);
+	backend_mail(b, &mail);
+	backend_quit(b);
+	assert_output(b, "");
+	assert_quiet(b);
+	backend_free(b);
+	backend_free(NULL);
+}
+
+/* A backend that refuses RSET is in a state that nobody knows. */
+static void test_reset_refused(void **state)
+{
+	(void)state;
+	struct backend *b = ready();
+	envelope(b);
+	backend_sent(b);
+	feed(b, "250 ok\r\n250 ok\r\n");
+	(void)pull(b, BACKEND_EV_ANSWER);
+	backend_reset(b);
+	feed(b, "502 no\r\n");
+	assert_int_equal(pull(b, BACKEND_EV_LOST).reason, SMTP_WHY_BACKEND_GARBAGE);
+	backend_free(b);
+}
+
+/* RFC 3463 2: what looks like an enhanced code and is none is text. */
+static void test_enhanced_codes(void **state)
+{
+	static const struct {
+		const char *reply, *enhanced, *text;
+	} cases[] = {
+		{ "550 5.1.1 who\r\n", "5.1.1", "who" },     { "550 5.123.456 who\r\n", "5.123.456", "who" },
+		{ "550 5.1.1\r\n", "5.1.1", "" },            { "550 5.1234.1 who\r\n", "", "5.1234.1 who" },
+		{ "550 5.1.1who\r\n", "", "5.1.1who" },      { "550 5.1 who\r\n", "", "5.1 who" },
+		{ "550 5..1 who\r\n", "", "5..1 who" },      { "550 5.1. who\r\n", "", "5.1. who" },
+		{ "550 5.1.1234\r\n", "", "5.1.1234" },      { "550 5.123\r\n", "", "5.123" },
+		{ "550 4.1.1 who\r\n", "", "4.1.1 who" },
+	};
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct backend *b = ready();
+		envelope(b);
+		backend_sent(b);
+		feed(b, "250 ok\r\n");
+		feed(b, cases[i].reply);
+		struct backend_event ev = pull(b, BACKEND_EV_ANSWER);
+		assert_string_equal(ev.answer->enhanced, cases[i].enhanced);
+		assert_true(slice_eq(ev.answer->text, slice_str(cases[i].text)));
+		backend_free(b);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -442,6 +451,8 @@ int main(void)
 		cmocka_unit_test(test_xclient),             cmocka_unit_test(test_xforward),     cmocka_unit_test(test_xforward_one_by_one),
 		cmocka_unit_test(test_xforward_bounds),     cmocka_unit_test(test_limits_of_the_backend),
 		cmocka_unit_test(test_only_250_answers_the_dot),
+		cmocka_unit_test(test_calls_out_of_turn),
+		cmocka_unit_test(test_reset_refused),       cmocka_unit_test(test_enhanced_codes),
 	};
 	return cmocka_run_group_tests_name("relay/backend", tests, NULL, NULL);
 }

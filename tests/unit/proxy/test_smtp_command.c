@@ -32,6 +32,7 @@ static const struct row mails[] = {
 	{ "FROM:<\"\\a\\b\"@c>", "FROM:<\"ab\"@c>", 0 },
 	{ "FROM:<\"a>b@c\"@d>", "FROM:<\"a>b@c\"@d>", 0 },
 	{ "FROM:<\"..\"@c>", "FROM:<\"..\"@c>", 0 },
+	{ "FROM:<\"\"@c>", "FROM:<\"\"@c>", 0 },
 	{ "FROM:<a@[192.0.2.1]>", "FROM:<a@[192.0.2.1]>", 0 },
 	{ "FROM:<a@[IPv6:2001:db8::1]>", "FROM:<a@[IPv6:2001:db8::1]>", 0 },
 	{ "FROM:<a@[IPv6:::ffff:192.0.2.1]>", "FROM:<a@[IPv6:::ffff:192.0.2.1]>", 0 },
@@ -67,7 +68,14 @@ static const struct row mails[] = {
 	{ "FROM:<a@b c>", NULL, SMTP_R_SENDER_BAD },
 	{ "FROM:<a@b@c>", NULL, SMTP_R_SENDER_BAD },
 	{ "FROM:<<a@b>>", NULL, SMTP_R_SENDER_BAD },
-	{ "FROM:<\"\"@b>", NULL, SMTP_R_SENDER_BAD },
+	{ "FROM:<\"\">", NULL, SMTP_R_SENDER_BAD },
+	{ "FROM:<\"", NULL, SMTP_R_SENDER_BAD },
+	{ "FROM:<\"\\", NULL, SMTP_R_SENDER_BAD },
+	{ "FROM:<\"a\\", NULL, SMTP_R_SENDER_BAD },
+	{ "FROM:<\"" X64 X64 "x\"@b>", NULL, SMTP_R_SENDER_LONG },
+	{ "FROM:<@x", NULL, SMTP_R_SENDER_BAD },
+	{ "FROM:<@x:", NULL, SMTP_R_SENDER_BAD },
+	{ "FROM:<@x,", NULL, SMTP_R_SENDER_BAD },
 	{ "FROM:<\"a@b>", NULL, SMTP_R_SENDER_BAD },
 	{ "FROM:<\"a\"b@c>", NULL, SMTP_R_SENDER_BAD },
 	{ "FROM:<\"a\\\">", NULL, SMTP_R_SENDER_BAD },
@@ -152,6 +160,13 @@ static const struct row rcpts[] = {
 	{ "TO:<a@b> ORCPT=utf-8;\\x{D800}", NULL, SMTP_R_PARAM_BAD },
 	{ "TO:<a@b> ORCPT=utf-8;\\x{110000}", NULL, SMTP_R_PARAM_BAD },
 	{ "TO:<a@b> ORCPT=utf-8;\\x{E4", NULL, SMTP_R_PARAM_BAD },
+	{ "TO:<a@b> ORCPT=utf-8;\\x", NULL, SMTP_R_PARAM_BAD },
+	{ "TO:<a@b> ORCPT=utf-8;\\yyyy}", NULL, SMTP_R_PARAM_BAD },
+	{ "TO:<a@b> ORCPT=utf-8;a+b", NULL, SMTP_R_PARAM_BAD },
+	{ "TO:<a@b> ORCPT=utf-8;\xff", NULL, SMTP_R_PARAM_BAD },
+	{ "TO:<a@b> ORCPT=utf-8;a\\x{2B}b\\x{20}c", "TO:<a@b> ORCPT=utf-8;a\\x{2B}b\\x{20}c", 0 },
+	{ "TO:<a@b> ORCPT=rfc822;" X64 X64 X64 X64 X64 X64 X64 X64, NULL, SMTP_R_PARAM_BAD },
+	{ "TO:<a@b> ORCPT=x_y;a", NULL, SMTP_R_PARAM_BAD },
 };
 
 static void check(const struct row *row, enum smtp_reply_id bad, const struct writer *w, const char *verb)
@@ -206,6 +221,9 @@ static void test_not_offered(void **state)
 	}
 	assert_int_equal(smtp_parse_rcpt(slice_str("TO:<a@b> NOTIFY=NEVER"), 0, false, &rcpt), SMTP_R_PARAM_UNKNOWN);
 	assert_int_equal(smtp_parse_rcpt(slice_str("TO:<\xc3\xa4@b>"), ALL, false, &rcpt), SMTP_R_NEEDS_UTF8);
+	assert_int_equal(smtp_parse_rcpt(slice_str("TO:<a@\xc3\xa4>"), ALL, false, &rcpt), SMTP_R_NEEDS_UTF8);
+	assert_int_equal(smtp_parse_rcpt(slice_str("TO:<\"\xc3\xa4\"@b>"), ALL, false, &rcpt), SMTP_R_NEEDS_UTF8);
+	assert_int_equal(smtp_parse_rcpt(slice_str("TO:<a@b> ORCPT=utf-8;\xc3\xa4"), ALL, false, &rcpt), SMTP_R_PARAM_BAD);
 }
 
 static void test_verbs(void **state)
@@ -221,6 +239,8 @@ static void test_verbs(void **state)
 	assert_int_equal(smtp_verb_find(slice_str(""), &arg), SMTP_UNKNOWN);
 	assert_int_equal(smtp_verb_find(slice_str("XCLIENT"), &arg), SMTP_REFUSED);
 	assert_int_equal(smtp_verb_find(slice_str("get /"), &arg), SMTP_FOREIGN);
+	assert_string_equal(smtp_verb_name(SMTP_REFUSED), "refused");
+	assert_string_equal(smtp_verb_name(SMTP_UNKNOWN), "unknown");
 }
 
 /* decode(encode(x)) is x for every printable string; encode gives no control. */

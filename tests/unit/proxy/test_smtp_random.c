@@ -18,7 +18,7 @@ static const char *const pieces[] = {
 	HI, "HELO me\r\n", "MAIL FROM:<a@b.test>\r\n", "MAIL FROM:<> SIZE=10 BODY=8BITMIME\r\n", "RCPT TO:<c@d.test>\r\n",
 	"RCPT TO:<no@d>\r\n", "RCPT TO:<later@d>\r\n", "RCPT TO:<die@d>\r\n" WAIT, "RCPT TO:<c@d", ">\r\n", "DATA\r\n", ".\r\n", "\r\n.\r\n",
 	"\n.\n", "\r.\r", "..\r\n", "BDAT 5\r\n", "BDAT 5 LAST\r\n", "BDAT 0 LAST\r\n", "hello", "RSET\r\n", "NOOP\r\n", "QUIT", "\r\n",
-	"\n", "\r", ENVELOPE, ENVELOPE "DATA\r\n", ENVELOPE "DATA\r\ntext\r\n.\r\n", ENVELOPE "BDAT 5 LAST\r\nhello", "FOO\r\n", "XCLIENT A=B\r\n",
+	"\n", "\r", ENVELOPE, ENVELOPE "DATA\r\n", ENVELOPE "DATA\r\ntext\r\n.\r\n", ENVELOPE "BDAT 5 LAST\r\nhello", ENVELOPE "BDAT 3\r\nx\r\nBDAT 3\r\n.\r\nBDAT 1 LAST\r\ny", "BDAT 2\r\nx\r", "BDAT 0\r\n", "FOO\r\n", "XCLIENT A=B\r\n",
 	HI ENVELOPE, "AUTH PLAIN\r\n", "Subject: x\r\n", "\x80\xc3\xa4",
 };
 
@@ -46,8 +46,12 @@ static void test_split_invariance(void **state)
 	for (uint32_t round = 1; round <= 3000; round++) {
 		seed = round * 2654435761U;
 		struct rig_setup setup = { .normalize = rnd(2) == 0, .eof = rnd(2) == 0, .max_size = rnd(4) == 0 ? 20 : 0 };
-		if (rnd(4) == 0)
-			setup.mta.ehlo = "250 mta\r\n";
+		static const char *const ehlos[] = { "250 mta\r\n", "250-mta\r\n250 CHUNKING\r\n",
+		                                     "250-mta\r\n250-PIPELINING\r\n250-8BITMIME\r\n250 CHUNKING\r\n" };
+		if (rnd(2) == 0)
+			setup.mta.ehlo = ehlos[rnd(3)];
+		if (rnd(8) == 0)
+			setup.mta.bdat = "452 4.3.1 Full\r\n";
 		struct slice in = make(text, sizeof text);
 		rig_run(&setup, in, RIG_WHOLE, 0, &whole);
 		assert_false(whole.saw_bad_bytes);
@@ -99,8 +103,54 @@ static void test_content(void **state)
 	}
 }
 
+/* In chunks of any sizes, to a backend that takes them: any octets with BINARYMIME,
+ * any lines without. */
+static void test_chunk_content(void **state)
+{
+	static struct rig_result r;
+	static char text[60000], want[20000];
+	(void)state;
+	for (uint32_t round = 1; round <= 300; round++) {
+		seed = round * 2246822519U;
+		bool binary = rnd(2) == 0;
+		struct rig_setup setup = { .mta.ehlo = "250-mta\r\n250-8BITMIME\r\n250-BINARYMIME\r\n250 CHUNKING\r\n",
+		                           .caps = SMTP_CAP_8BITMIME | SMTP_CAP_BINARYMIME | SMTP_CAP_CHUNKING };
+		size_t len = (size_t)sprintf(text, HI "MAIL FROM:<a@b.test>%s\r\nRCPT TO:<c@d.test>\r\n", binary ? " BODY=BINARYMIME" : "");
+		size_t num = rnd(rnd(3) == 0 ? 20000 : 60);
+		for (size_t i = 0; i < num; i++) {
+			static const char some[] = "\r\n.\0x";
+			want[i] = rnd(3) == 0 ? some[rnd(5)] : (char)rnd(255); /* 255 is WAIT */
+			bool odd = want[i] == '\0' || want[i] == '\r' || want[i] == '\n';
+			if (!binary && odd && i + 1 < num) {
+				memcpy(want + i, "\r\n", 2);
+				i++;
+			} else if (!binary && odd) {
+				want[i] = '.';
+			}
+		}
+		bool last = false;
+		for (size_t at = 0; !last;) {
+			size_t n = rnd(4) == 0 ? num - at : rnd((uint32_t)(num - at) + 1);
+			last = at + n == num && rnd(2) == 0;
+			len += (size_t)sprintf(text + len, "BDAT %zu%s\r\n", n, last ? " LAST" : "");
+			memcpy(text + len, want + at, n);
+			len += n;
+			at += n;
+		}
+		memcpy(text + len, "QUIT\r\n", 6);
+		rig_run(&setup, slice_of(text, len + 6), round % 3, round, &r);
+		assert_int_equal(r.num_stored, 1);
+		assert_int_equal(r.stored_len, num + 4);
+		assert_memory_equal(r.stored, want, num);
+		assert_false(r.saw_bad_bytes);
+		assert_non_null(strstr(r.client, "250:2.6.0 221:2.0.0 [quit]"));
+		assert_null(strstr(r.backend, "DATA"));
+	}
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_split_invariance), cmocka_unit_test(test_content) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_split_invariance), cmocka_unit_test(test_content),
+		                            cmocka_unit_test(test_chunk_content) };
 	return cmocka_run_group_tests_name("smtp/random", tests, NULL, NULL);
 }

@@ -249,6 +249,126 @@ static void test_offer(void **state)
 	smtp_session_free(s);
 }
 
+/* RFC 3207 4.2: STARTTLS is offered, and inside TLS it is not. */
+static void test_starttls_is_not_offered_inside(void **state)
+{
+	static const char *const commands[] = { "EHLO me\r\n", "STARTTLS\r\n", "EHLO me\r\n" };
+	struct smtp_session *s = session();
+	struct smtp_event ev;
+	(void)state;
+	smtp_session_greet(s);
+	(void)say(s, "");
+	for (int i = 0; i < 3; i++) {
+		size_t used;
+		smtp_session_feed(s, slice_str(commands[i]), &used);
+		assert_true(smtp_session_next(s, &ev));
+		bool offered = memmem(ev.bytes.p, ev.bytes.len, "STARTTLS", 8) != NULL;
+		assert_int_equal(offered, i == 0);
+		(void)say(s, "");
+		if (i == 1)
+			smtp_session_tls_done(s, &(struct smtp_tls_info){ 0 });
+	}
+	smtp_session_free(s);
+}
+
+/* A PROXY header says who the client is: in Received:, and for bare newlines. */
+static void test_set_client(void **state)
+{
+	struct smtp_event ev = { 0 };
+	size_t used;
+	(void)state;
+	for (int late = 0; late < 2; late++) {
+		struct smtp_session *s = session();
+		if (late)
+			smtp_session_greet(s);
+		smtp_session_set_client(s, SLICE_LIT("2001:db8::9"), true);
+		smtp_session_greet(s);
+		(void)say(s, "EHLO me\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\n");
+		smtp_session_backend_ready(s, &(struct smtp_caps){ 0 }, false);
+		assert_int_equal(answer(s, 250), 250);
+		(void)say(s, "DATA\r\n");
+		smtp_session_backend_answer(s, &(struct smtp_answer){ .code = 354, .text = SLICE_LIT("x") });
+		while (smtp_session_next(s, &ev) && ev.kind != SMTP_EV_BODY) {
+		}
+		assert_int_equal(ev.kind, SMTP_EV_BODY);
+		assert_int_equal(memmem(ev.ranges[0].p, ev.ranges[0].len, "[IPv6:2001:db8::9]", 18) != NULL, !late);
+		(void)say(s, "");
+		smtp_session_feed(s, slice_str("x\n"), &used);
+		assert_true(smtp_session_next(s, &ev) && ev.kind == SMTP_EV_BODY);
+		assert_int_equal(smtp_session_next(s, &ev) && ev.kind == SMTP_EV_ABORT, late);
+		smtp_session_free(s);
+	}
+}
+
+/* The events of a chunk that is passed on, and the numbers in them. */
+static void test_chunk_events(void **state)
+{
+	struct smtp_session *s = session();
+	struct smtp_event ev;
+	uint64_t sum = 0;
+	size_t used;
+	(void)state;
+	smtp_session_greet(s);
+	(void)say(s, "EHLO me\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\n");
+	smtp_session_backend_ready(s, &(struct smtp_caps){ .flags = SMTP_CAP_CHUNKING }, false);
+	assert_int_equal(answer(s, 250), 250);
+	smtp_session_feed(s, slice_str("BDAT 5\r\n"), &used);
+	assert_true(smtp_session_next(s, &ev));
+	assert_int_equal(ev.kind, SMTP_EV_CHUNK);
+	assert_true(ev.chunk_first && !ev.chunk_last);
+	uint64_t size = ev.chunk_size;
+	assert_int_equal(smtp_session_deadline(s), SMTP_DEADLINE_BODY);
+	while (smtp_session_next(s, &ev)) {
+		assert_int_equal(ev.kind, SMTP_EV_BODY);
+		sum += ev.ranges[0].len;
+	}
+	assert_int_equal(size, sum + 5);
+	smtp_session_feed(s, slice_str("hello"), &used);
+	assert_int_equal(used, 5);
+	assert_true(smtp_session_next(s, &ev) && ev.kind == SMTP_EV_BODY);
+	assert_true(smtp_session_next(s, &ev) && ev.kind == SMTP_EV_CHUNK_END);
+	assert_false(smtp_session_next(s, &ev));
+	assert_int_equal(smtp_session_deadline(s), SMTP_DEADLINE_BACKEND);
+	assert_false(smtp_session_wants(s));
+	assert_int_equal(smtp_session_message_size(s), 5);
+	assert_int_equal(answer(s, 250), 250);
+	smtp_session_feed(s, slice_str("BDAT 1 LAST\r\n"), &used);
+	assert_true(smtp_session_next(s, &ev) && ev.kind == SMTP_EV_CHUNK);
+	assert_true(!ev.chunk_first && ev.chunk_last && ev.chunk_size == 1);
+	assert_false(smtp_session_next(s, &ev));
+	smtp_session_feed(s, slice_str("xQUIT\r\n"), &used);
+	assert_int_equal(used, 1);
+	assert_true(smtp_session_next(s, &ev) && ev.kind == SMTP_EV_BODY);
+	assert_true(smtp_session_next(s, &ev) && ev.kind == SMTP_EV_COMMIT);
+	assert_int_equal(answer(s, 250), 250);
+	assert_int_equal(smtp_session_num_delivered(s), 1);
+	smtp_session_free(s);
+}
+
+/* Out of memory at the shell, while a link is opened or a chunk waits for DATA. */
+static void test_lost_while_waiting(void **state)
+{
+	size_t used;
+	(void)state;
+	struct smtp_session *s = session();
+	smtp_session_greet(s);
+	(void)say(s, "EHLO me\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\n");
+	smtp_session_backend_lost(s, SMTP_WHY_NO_MEMORY);
+	assert_int_equal(say(s, ""), 452);
+	assert_int_equal(say(s, "RCPT TO:<c@d>\r\n"), 0);
+	smtp_session_backend_ready(s, &(struct smtp_caps){ 0 }, false);
+	assert_int_equal(answer(s, 250), 250);
+	smtp_session_feed(s, slice_str("BDAT 2 LAST\r\n"), &used);
+	(void)say(s, "");
+	assert_int_equal(smtp_session_deadline(s), SMTP_DEADLINE_BACKEND);
+	smtp_session_backend_lost(s, SMTP_WHY_BACKEND_TIMEOUT);
+	assert_int_equal(say(s, ""), 0); /* its octets come first */
+	assert_int_equal(smtp_session_deadline(s), SMTP_DEADLINE_BODY);
+	assert_int_equal(say(s, "xx"), 451);
+	assert_int_equal(say(s, "RCPT TO:<c@d>\r\n"), 503);
+	smtp_session_free(s);
+}
+
 static void test_drain(void **state)
 {
 	(void)state;
@@ -284,7 +404,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_injection),     cmocka_unit_test(test_session_ends),         cmocka_unit_test(test_backpressure),
 		cmocka_unit_test(test_what_logs_see), cmocka_unit_test(test_wrong_class_straight), cmocka_unit_test(test_offer),
-		cmocka_unit_test(test_drain),
+		cmocka_unit_test(test_drain),         cmocka_unit_test(test_starttls_is_not_offered_inside),
+		cmocka_unit_test(test_set_client),    cmocka_unit_test(test_chunk_events),       cmocka_unit_test(test_lost_while_waiting),
 	};
 	return cmocka_run_group_tests_name("smtp/session, its shell", tests, NULL, NULL);
 }
