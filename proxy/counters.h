@@ -37,9 +37,11 @@ enum counter_kind { COUNTER_TOTAL, COUNTER_GAUGE };
 	X(PROXY_MALFORMED, "proxy_headers", "result=\"malformed\"", TOTAL, "PROXY headers awaited, by what came")       \
 	X(PROXY_LATE, "proxy_headers", "result=\"late\"", TOTAL, "PROXY headers awaited, by what came")                 \
 	X(PROXY_CLOSED, "proxy_headers", "result=\"closed\"", TOTAL, "PROXY headers awaited, by what came")             \
+	X(PAUSED, "reading_paused", "", TOTAL, "times a client was not read from, a side having limits.queue_bytes waiting") \
 	X(ACCEPT_PAUSED, "accept_pauses", "", TOTAL, "times accepting stopped because no descriptor was left")         \
 	X(TIMEOUT_COMMAND, "timeouts", "phase=\"command\"", TOTAL, "deadlines passed, by phase")                       \
 	X(TIMEOUT_DATA, "timeouts", "phase=\"data\"", TOTAL, "deadlines passed, by phase")                             \
+	X(TIMEOUT_MESSAGE, "timeouts", "phase=\"message\"", TOTAL, "deadlines passed, by phase")                       \
 	X(TIMEOUT_TLS, "timeouts", "phase=\"tls\"", TOTAL, "deadlines passed, by phase")                               \
 	X(TIMEOUT_WRITE, "timeouts", "phase=\"write\"", TOTAL, "deadlines passed, by phase")                           \
 	X(TIMEOUT_SESSION, "timeouts", "phase=\"session\"", TOTAL, "deadlines passed, by phase")                       \
@@ -55,10 +57,17 @@ enum counter_kind { COUNTER_TOTAL, COUNTER_GAUGE };
 	X(SNI_KNOWN, "tls_sni", "match=\"known\"", TOTAL, "TLS handshakes by server name asked for")                   \
 	X(SNI_UNKNOWN, "tls_sni", "match=\"unknown\"", TOTAL, "TLS handshakes by server name asked for")               \
 	X(SNI_ABSENT, "tls_sni", "match=\"absent\"", TOTAL, "TLS handshakes by server name asked for")                 \
-	X(TLS_FAILED, "tls_failed", "reason=\"handshake\"", TOTAL, "TLS handshakes and sessions that failed")          \
-	X(TLS_CLOSED, "tls_failed", "reason=\"closed\"", TOTAL, "TLS handshakes and sessions that failed")             \
-	X(TLS_RECORD, "tls_failed", "reason=\"record\"", TOTAL, "TLS handshakes and sessions that failed")             \
-	X(TLS_FLOOD, "tls_failed", "reason=\"flood\"", TOTAL, "TLS handshakes and sessions that failed")               \
+	X(TLS_FAILED, "tls_failed", "reason=\"handshake\"", TOTAL, "TLS handshakes and sessions that failed")		\
+	X(TLS_VERSION, "tls_failed", "reason=\"version\"", TOTAL, "TLS handshakes and sessions that failed")		\
+	X(TLS_NOTHING_SHARED, "tls_failed", "reason=\"nothing-shared\"", TOTAL, "TLS handshakes and sessions that failed")	\
+	X(TLS_ALPN, "tls_failed", "reason=\"alpn\"", TOTAL, "TLS handshakes and sessions that failed")			\
+	X(TLS_NO_EMS, "tls_failed", "reason=\"no-extended-master-secret\"", TOTAL, "TLS handshakes and sessions that failed")	\
+	X(TLS_ALERT, "tls_failed", "reason=\"alert\"", TOTAL, "TLS handshakes and sessions that failed")		\
+	X(TLS_CLEAR_TEXT, "tls_failed", "reason=\"clear-text\"", TOTAL, "TLS handshakes and sessions that failed")	\
+	X(TLS_CLOSED, "tls_failed", "reason=\"closed\"", TOTAL, "TLS handshakes and sessions that failed")		\
+	X(TLS_RECORD, "tls_failed", "reason=\"record\"", TOTAL, "TLS handshakes and sessions that failed")		\
+	X(TLS_FLOOD, "tls_failed", "reason=\"flood\"", TOTAL, "TLS handshakes and sessions that failed")		\
+	X(KEY_UPDATES, "tls_key_updates", "", TOTAL, "TLS 1.3 KeyUpdates received, by the end of their session")	\
 	X(TRANSACTIONS, "transactions", "", TOTAL, "transactions opened at the backend")                               \
 	X(ACCEPTED_MESSAGES, "messages", "result=\"accepted\"", TOTAL, "messages by the answer the client got")        \
 	X(DEFERRED_MESSAGES, "messages", "result=\"deferred\"", TOTAL, "messages by the answer the client got")        \

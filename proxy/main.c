@@ -59,27 +59,28 @@ static int check(const char *path, bool dump)
 
 /* A worker keeps its own descriptors and nothing that a library of the supervisor
  * left open across exec. */
-static int worker(const char *count)
+static int worker(const char *count, const char *slot)
 {
-	uint64_t num = 0;
-	if (parse_u64(slice_str(count), 64, &num) != EC_OK) {
+	uint64_t num = 0, own = 0;
+	if (parse_u64(slice_str(count), 64, &num) != EC_OK || parse_u64(slice_str(slot), UINT16_MAX, &own) != EC_OK) {
 		(void)fputs("danegate: --worker is for the supervisor's use\n", stderr);
 		return 2;
 	}
-	(void)close_range(5 + (unsigned)num, ~0U, 0);
-	return worker_run((int)num);
+	(void)close_range(WORKER_FD_LISTEN + (unsigned)num, ~0U, 0);
+	return worker_run((int)num, (unsigned)own);
 }
 
 int main(int argc, char **argv)
 {
-	enum { OPT_CHECK = 256, OPT_DUMP, OPT_VERSION, OPT_WORKER };
+	enum { OPT_CHECK = 256, OPT_DUMP, OPT_VERSION, OPT_WORKER, OPT_SLOT };
 	static const struct option options[] = {
 		{ "config", required_argument, NULL, 'c' }, { "check", no_argument, NULL, OPT_CHECK },
 		{ "dump", no_argument, NULL, OPT_DUMP },    { "version", no_argument, NULL, OPT_VERSION },
 		{ "help", no_argument, NULL, 'h' },         { "worker", required_argument, NULL, OPT_WORKER },
-		{ "foreground", no_argument, NULL, 'f' },   { 0 },
+		{ "foreground", no_argument, NULL, 'f' },   { "slot", required_argument, NULL, OPT_SLOT },
+		{ 0 },
 	};
-	const char *path = default_config, *worker_count = NULL;
+	const char *path = default_config, *worker_count = NULL, *slot = "0";
 	int what = 0, option;
 	while ((option = getopt_long(argc, argv, "c:hf", options, NULL)) != -1) {
 		switch (option) {
@@ -91,6 +92,9 @@ int main(int argc, char **argv)
 		case OPT_WORKER:
 			worker_count = optarg;
 			break;
+		case OPT_SLOT:
+			slot = optarg;
+			break;
 		case '?':
 			(void)fputs(usage, stderr);
 			return 2;
@@ -100,7 +104,7 @@ int main(int argc, char **argv)
 		}
 	}
 	if (worker_count != NULL)
-		return worker(worker_count);
+		return worker(worker_count, slot);
 	if (optind < argc) {
 		(void)fprintf(stderr, "danegate: unexpected argument \"%s\"\n%s", argv[optind], usage);
 		return 2;

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/log_fs.h"
+#include "proxy/super/control.h"
 #include "proxy/super/reload_uv.h"
 #include "proxy/super/stats.h"
 #include "proxy/super/supervisor_uv.h"
@@ -15,11 +16,19 @@
 
 enum { CONTROL_LINE_MAX = 1 << 20, QUEUE_MAX = 256, PROTOCOL = 1 };
 
+/* A line that has not had its turn. */
+struct waiting {
+	struct waiting *next;
+	size_t len;
+	char line[];
+};
+
 struct client {
 	struct supervisor *s;
 	struct client *next; /* in the supervisor's list, while its wire is there */
 	struct wire *wire; /* NULL once it has gone */
-	json_t *queue;
+	struct waiting *queue, **queue_end;
+	size_t num_waiting;
 	bool busy;
 	bool inside; /* client_next is running */
 };
@@ -27,9 +36,10 @@ struct client {
 /* A request's handler answers at once, or keeps `c` busy and answers later. */
 struct request {
 	struct client *c;
-	json_t *json;
-	struct identity *id; /* for handlers that need one */
+	struct identity *id; /* if the command takes one */
 	uint64_t number;
+	enum key_algorithm algorithm;
+	const char *chain; /* borrowed for the handler's call */
 };
 
 static void answer(struct client *c, json_t *value)
@@ -47,11 +57,6 @@ static void answer_error(struct client *c, enum ec ec, const char *why)
 	answer(c, json_pack("{s:b,s:s,s:s}", "ok", 0, "ec", ec_name(ec), "why", why[0] != '\0' ? why : ec_text(ec)));
 }
 
-static const char *text_of(const struct request *q, const char *key)
-{
-	return json_string_value(json_object_get(q->json, key));
-}
-
 /* --- what is there ------------------------------------------------------------ */
 
 static void do_hello(struct request *q)
@@ -65,9 +70,14 @@ static json_t *identity_report(const struct identity *id)
 	json_t *generations = json_array();
 	for (size_t i = 0; i < id->num_generations; i++)
 		json_array_append_new(generations, stats_generation_json(&id->generations[i]));
-	return json_pack("{s:s,s:I,s:I,s:s,s:s,s:o}", "name", id->name, "active", (json_int_t)id->active, "presented",
+	/* What the next generation is to have; of issuer `files` that is for the files to say. */
+	json_t *algorithms = json_array();
+	for (unsigned a = 0; a < KEY_NUM_ALGORITHMS && id->settings->issuer != CONFIG_FILES; a++)
+		if ((id->settings->algorithms & 1u << a) != 0)
+			json_array_append_new(algorithms, json_string(key_algorithm_name(a)));
+	return json_pack("{s:s,s:I,s:I,s:s,s:s,s:o,s:o}", "name", id->name, "active", (json_int_t)id->active, "presented",
 	                 (json_int_t)id->presented, "guard", guard_state_name(id->verdict.state), "why", id->verdict.why.text,
-	                 "generations", generations);
+	                 "algorithms", algorithms, "generations", generations);
 }
 
 static void do_report(struct request *q)
@@ -106,23 +116,11 @@ static void do_prepare(struct request *q)
 	answer_generation(q, number);
 }
 
-static bool algorithm_of(struct request *q, enum key_algorithm *out)
-{
-	const char *text = text_of(q, "algorithm");
-	if (text != NULL && key_algorithm_parse(slice_str(text), out))
-		return true;
-	answer_error(q->c, EC_SYNTAX, "\"algorithm\" is missing or unknown; there are ecdsa-p256 and rsa-3072");
-	return false;
-}
-
 static void do_csr(struct request *q)
 {
 	struct why why = { 0 };
 	struct bytes pem = { 0 };
-	enum key_algorithm algorithm = KEY_ECDSA_P256;
-	if (!algorithm_of(q, &algorithm))
-		return;
-	enum ec ec = store_csr(q->c->s->keeper.store, q->id->name, q->number, algorithm, &pem, &why);
+	enum ec ec = store_csr(q->c->s->keeper.store, q->id->name, q->number, q->algorithm, &pem, &why);
 	struct slice text = bytes_slice(&pem);
 	if (ec == EC_OK)
 		answer(q->c, json_pack("{s:b,s:s%}", "ok", 1, "csr", (const char *)text.p, text.len));
@@ -135,15 +133,7 @@ static void do_install(struct request *q)
 {
 	struct supervisor *s = q->c->s;
 	struct why why = { 0 };
-	enum key_algorithm algorithm = KEY_ECDSA_P256;
-	const char *chain = text_of(q, "chain");
-	if (!algorithm_of(q, &algorithm))
-		return;
-	enum ec ec = EC_OK;
-	if (chain == NULL)
-		ec = why_set(&why, EC_SYNTAX, "\"chain\" is missing");
-	else
-		ec = store_install(s->keeper.store, q->id->name, q->number, algorithm, slice_str(chain), supervisor_now(), &why);
+	enum ec ec = store_install(s->keeper.store, q->id->name, q->number, q->algorithm, slice_str(q->chain), supervisor_now(), &why);
 	if (ec == EC_OK)
 		ec = identity_refresh(&s->keeper, q->id, &why);
 	if (ec != EC_OK) {
@@ -177,6 +167,16 @@ static void do_retire(struct request *q)
 
 static void client_next(struct client *c);
 
+static struct waiting *take_waiting(struct client *c)
+{
+	struct waiting *w = c->queue;
+	c->queue = w->next;
+	if (c->queue == NULL)
+		c->queue_end = &c->queue;
+	c->num_waiting--;
+	return w;
+}
+
 /* client_done goes on with the next request, or frees a client that has gone. */
 static void client_done(struct client *c)
 {
@@ -185,7 +185,8 @@ static void client_done(struct client *c)
 		client_next(c);
 		return;
 	}
-	json_decref(c->queue);
+	while (c->queue != NULL)
+		free(take_waiting(c));
 	free(c);
 }
 
@@ -224,55 +225,30 @@ static void do_reload(struct request *q)
 
 /* --- requests ----------------------------------------------------------------------- */
 
-static const struct {
-	const char *name;
-	void (*run)(struct request *q);
-	bool identity; /* needs "identity" */
-	bool generation; /* needs "generation" */
-} requests[] = {
-	{ "hello", do_hello, false, false },   { "report", do_report, false, false },
-	{ "prepare", do_prepare, true, false }, { "csr", do_csr, true, true },
-	{ "install", do_install, true, true },  { "swap", do_swap, true, true },
-	{ "retire", do_retire, true, true },    { "reload", do_reload, false, false },
+static void (*const handlers[CONTROL_NUM])(struct request *q) = {
+	[CONTROL_HELLO] = do_hello,     [CONTROL_REPORT] = do_report, [CONTROL_PREPARE] = do_prepare, [CONTROL_CSR] = do_csr,
+	[CONTROL_INSTALL] = do_install, [CONTROL_SWAP] = do_swap,     [CONTROL_RETIRE] = do_retire,   [CONTROL_RELOAD] = do_reload,
 };
 
-static enum ec read_arguments(struct request *q, bool identity, bool generation, struct why *why)
+static void run(struct client *c, struct slice line)
 {
-	if (identity) {
-		const char *name = text_of(q, "identity");
-		if (name == NULL)
-			return why_set(why, EC_SYNTAX, "\"identity\" is missing");
-		q->id = keeper_find(&q->c->s->keeper, name);
-		if (q->id == NULL)
-			return why_set(why, EC_NOT_FOUND, "there is no identity \"%.100s\" in the configuration", name);
-	}
-	if (generation) {
-		json_t *n = json_object_get(q->json, "generation");
-		if (!json_is_integer(n) || json_integer_value(n) <= 0)
-			return why_set(why, EC_SYNTAX, "\"generation\" is missing or no positive number");
-		q->number = (uint64_t)json_integer_value(n);
-	}
-	return EC_OK;
-}
-
-static void run(struct client *c, json_t *json)
-{
-	struct request q = { .c = c, .json = json };
+	struct control_request r;
 	struct why why = { 0 };
-	const char *what = text_of(&q, "do");
-	for (size_t i = 0; what != NULL && i < sizeof requests / sizeof requests[0]; i++) {
-		if (strcmp(what, requests[i].name) != 0)
-			continue;
-		enum ec ec = read_arguments(&q, requests[i].identity, requests[i].generation, &why);
-		if (ec != EC_OK)
-			answer_error(c, ec, why.text);
-		else
-			requests[i].run(&q);
+	enum ec ec = control_parse(line, &r, &why);
+	if (ec != EC_OK) {
+		answer_error(c, ec, why.text);
 		return;
 	}
-	answer_error(c, what == NULL ? EC_SYNTAX : EC_UNKNOWN_KEY,
-	             what == NULL ? "a request is a JSON object with \"do\", e.g. {\"do\":\"report\"}" :
-	                            "unknown \"do\"; there are hello, report, prepare, csr, install, swap, retire, reload");
+	struct request q = { .c = c, .number = r.generation, .algorithm = r.algorithm, .chain = r.chain };
+	if (r.identity != NULL)
+		q.id = keeper_find(&c->s->keeper, r.identity);
+	if (r.identity == NULL || q.id != NULL) {
+		handlers[r.command](&q);
+	} else {
+		(void)why_set(&why, EC_NOT_FOUND, "there is no identity \"%s\" in the configuration", r.identity);
+		answer_error(c, EC_NOT_FOUND, why.text);
+	}
+	control_fini(&r);
 }
 
 static void client_next(struct client *c)
@@ -282,11 +258,10 @@ static void client_next(struct client *c)
 	if (c->inside)
 		return;
 	c->inside = true;
-	while (!c->busy && c->wire != NULL && json_array_size(c->queue) > 0) {
-		json_t *json = json_incref(json_array_get(c->queue, 0));
-		json_array_remove(c->queue, 0);
-		run(c, json);
-		json_decref(json);
+	while (!c->busy && c->wire != NULL && c->queue != NULL) {
+		struct waiting *w = take_waiting(c);
+		run(c, slice_of(w->line, w->len));
+		free(w);
 	}
 	c->inside = false;
 }
@@ -295,14 +270,17 @@ static void on_line(void *arg, struct wire *w, char *line, size_t len)
 {
 	struct client *c = arg;
 	wire_owe(w); /* each request gets exactly one answer */
-	if (json_array_size(c->queue) >= QUEUE_MAX) {
+	struct waiting *n = c->num_waiting >= QUEUE_MAX ? NULL : malloc(sizeof *n + len);
+	if (n == NULL) {
 		answer_error(c, EC_LIMIT, "too many requests without waiting for answers");
 		wire_close(w);
 		return;
 	}
-	/* What is no JSON becomes null, which `run` answers in its turn. */
-	json_t *json = json_loadb(line, len, JSON_REJECT_DUPLICATES, NULL);
-	json_array_append_new(c->queue, json == NULL ? json_null() : json);
+	*n = (struct waiting){ .len = len };
+	memcpy(n->line, line, len);
+	*c->queue_end = n;
+	c->queue_end = &n->next;
+	c->num_waiting++;
 	client_next(c);
 }
 
@@ -327,15 +305,12 @@ static void on_close(void *arg, struct wire *w, const char *why)
 static void *on_open(void *arg, struct wire *w)
 {
 	struct client *c = calloc(1, sizeof *c);
-	json_t *queue = json_array();
-	if (c == NULL || queue == NULL) {
-		free(c);
-		json_decref(queue);
+	if (c == NULL) {
 		wire_close(w);
 		return NULL;
 	}
 	struct supervisor *s = arg;
-	*c = (struct client){ .s = s, .next = s->clients, .wire = w, .queue = queue };
+	*c = (struct client){ .s = s, .next = s->clients, .wire = w, .queue_end = &c->queue };
 	s->clients = c;
 	return c;
 }

@@ -12,8 +12,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/log_fs.h"
+#include "proxy/census_fs.h"
 #include "proxy/super/hand_uv.h"
 
 enum { ACK_MS = 10000, LIST_MS = 1000 };
@@ -27,6 +29,8 @@ struct crew {
 	void *arg;
 	unsigned num;
 	struct hand *hands;
+	struct census *census;
+	int census_fd;
 	json_t *config; /* the message */
 	uint64_t config_number;
 	crew_configured *configured;
@@ -428,18 +432,19 @@ enum ec crew_new(uv_loop_t *loop, struct listeners *listeners, struct crew_event
 		listeners_close(listeners);
 		return why_set(why, EC_NO_MEMORY, "out of memory");
 	}
-	*c = (struct crew){ .loop = loop, .listeners = *listeners, .events = events, .arg = arg, .hands = hands };
+	*c = (struct crew){ .loop = loop, .listeners = *listeners, .events = events, .arg = arg, .hands = hands, .census_fd = -1 };
 	*listeners = (struct listeners){ 0 };
 	uv_timer_init(loop, &c->ack_timer);
 	uv_timer_init(loop, &c->list_timer);
 	uv_timer_init(loop, &c->config_timer);
 	uv_timer_init(loop, &c->drain_timer);
 	c->ack_timer.data = c->list_timer.data = c->config_timer.data = c->drain_timer.data = c;
-	enum ec ec = EC_OK;
+	enum ec ec = census_make(c->listeners.num_sets, &c->census, &c->census_fd, why);
 	unsigned per_set = c->listeners.num_addresses;
 	for (unsigned i = 0; ec == EC_OK && i < c->listeners.num_sets; i++) {
 		c->num = i + 1;
-		ec = hand_init(&c->hands[i], loop, i, &c->listeners.fds[(size_t)i * per_set], per_set, &hand_events, c, why);
+		ec = hand_init(&c->hands[i], loop, i, &c->listeners.fds[(size_t)i * per_set], per_set, c->census, c->census_fd, &hand_events, c,
+		               why);
 	}
 	if (ec != EC_OK)
 		crew_free(c);
@@ -523,6 +528,9 @@ static void crew_release(void *arg)
 	bytes_fini(&c->previous);
 	json_decref(c->config);
 	json_decref(c->list);
+	census_unmap(c->census);
+	if (c->census_fd >= 0)
+		close(c->census_fd);
 	free(c->hands);
 	free(c);
 }

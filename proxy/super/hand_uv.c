@@ -16,6 +16,7 @@
 
 #include "base/log_fs.h"
 #include "base/wire_uv.h"
+#include "proxy/worker/worker_uv.h"
 
 enum {
 	CRASH_SOON_MS = 1000,
@@ -24,11 +25,12 @@ enum {
 	EXIT_GRACE_MS = 2000, /* from the wire's end to the kill */
 	WIRE_FD = 3,
 	PAGE_FD = 4,
-	LISTEN_FD = 5
+	CENSUS_FD = 5,
+	LISTEN_FD = WORKER_FD_LISTEN
 };
 
 enum ec hand_init(struct hand *h, uv_loop_t *loop, unsigned number, const int *listeners, unsigned num_listeners,
-                  const struct hand_events *events, void *arg, struct why *why)
+                  struct census *census, int census_fd, const struct hand_events *events, void *arg, struct why *why)
 {
 	*h = (struct hand){
 		.number = number,
@@ -38,6 +40,8 @@ enum ec hand_init(struct hand *h, uv_loop_t *loop, unsigned number, const int *l
 		.listeners = listeners,
 		.num_listeners = num_listeners,
 		.page_fd = -1,
+		.census = census,
+		.census_fd = census_fd,
 		.backoff = { .first_ms = RESTART_FIRST_MS, .max_ms = RESTART_MAX_MS },
 	};
 	uv_timer_init(loop, &h->timer);
@@ -75,6 +79,7 @@ static void check_gone(struct hand *h)
 	if (!hand_is_gone(h))
 		return;
 	uv_timer_stop(&h->timer);
+	census_clear(h->census, h->number);
 	h->since = (struct wall){ (int64_t)time(NULL) };
 	if (!h->retired) {
 		int64_t lived = (int64_t)uv_now(h->loop) - h->started_ms;
@@ -139,11 +144,13 @@ static int spawn(struct hand *h, int wire_fd)
 		stdio[i] = (uv_stdio_container_t){ .flags = UV_INHERIT_FD, .data.fd = i };
 	stdio[WIRE_FD] = (uv_stdio_container_t){ .flags = UV_INHERIT_FD, .data.fd = wire_fd };
 	stdio[PAGE_FD] = (uv_stdio_container_t){ .flags = UV_INHERIT_FD, .data.fd = h->page_fd };
+	stdio[CENSUS_FD] = (uv_stdio_container_t){ .flags = UV_INHERIT_FD, .data.fd = h->census_fd };
 	for (unsigned a = 0; a < num; a++)
 		stdio[LISTEN_FD + a] = (uv_stdio_container_t){ .flags = UV_INHERIT_FD, .data.fd = h->listeners[a] };
-	char count[16], name[] = "danegate", flag[] = "--worker";
+	char count[16], slot[16], name[] = "danegate", flag[] = "--worker", slot_flag[] = "--slot";
 	(void)snprintf(count, sizeof count, "%u", num);
-	char *args[] = { name, flag, count, NULL };
+	(void)snprintf(slot, sizeof slot, "%u", h->number);
+	char *args[] = { name, flag, count, slot_flag, slot, NULL };
 	uv_process_options_t options = {
 		.exit_cb = on_exit_seen,
 		.file = "/proc/self/exe",

@@ -13,6 +13,7 @@
 #include "base/instant.h"
 #include "base/slice.h"
 #include "proxy/super/backoff.h"
+#include "proxy/census.h"
 #include "proxy/counters.h"
 
 struct hand;
@@ -53,15 +54,19 @@ struct hand {
 	bool started_before;
 	bool retired;
 	int page_fd;
+	struct census *census;
+	int census_fd;
 	int64_t started_ms;
 	struct backoff backoff;
 	void (*freed)(void *arg);
 };
 
-/* hand_init makes the counter page. `listeners` (num_listeners descriptors) and
+/* hand_init makes the counter page. `listeners` (num_listeners descriptors), `census`
+ * (whose slot `number` is the worker's, and is cleared when it ends), `census_fd` and
  * `events` are borrowed until hand_fini. Returns EC_IO; hand_fini is due even then. */
 enum ec hand_init(struct hand *h, uv_loop_t *loop, unsigned number, const int *listeners, unsigned num_listeners,
-                  const struct hand_events *events, void *arg, struct why *why) MUST_CHECK;
+                  struct census *census, int census_fd, const struct hand_events *events, void *arg,
+                  struct why *why) MUST_CHECK;
 
 /* hand_start starts the process. A failure counts as a crash: on_mishap, and
  * another try later. */

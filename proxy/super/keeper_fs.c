@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "certs/import_fs.h"
+#include "proxy/super/renewal.h"
 
 enum ec keeper_open(struct keeper *k, const char *state_dir, struct why *why)
 {
@@ -209,15 +210,18 @@ enum ec identity_retire(struct keeper *k, struct identity *id, uint64_t number, 
 	return ec;
 }
 
-static bool renewal_due(const struct generation *g, struct wall now)
+/* renew signs anew what is due of one generation; DNS is not concerned. */
+static enum ec renew(struct keeper *k, const struct identity *id, const struct generation *g, struct wall now,
+                     bool *out_changed, struct why *why)
 {
-	for (size_t i = 0; i < g->num_keys; i++) {
-		const struct key_info *key = &g->keys[i];
-		int64_t life = key->not_after.s - key->not_before.s;
-		if (key->certified && key->issuer == CERT_SELF_SIGNED && (key->not_after.s - now.s) * 3 < life)
-			return true;
+	enum ec ec = EC_OK;
+	for (size_t i = 0; ec == EC_OK && i < g->num_keys; i++) {
+		if (!renewal_due(&g->keys[i], id->settings->issuer, now))
+			continue;
+		ec = store_renew(k->store, id->name, g->number, g->keys[i].algorithm, life_s(id), now, why);
+		*out_changed = *out_changed || ec == EC_OK;
 	}
-	return false;
+	return ec;
 }
 
 enum ec identity_upkeep(struct keeper *k, struct identity *id, struct wall now, bool *out_changed, bool *out_presented,
@@ -232,14 +236,10 @@ enum ec identity_upkeep(struct keeper *k, struct identity *id, struct wall now, 
 		*out_presented = number != 0 && number == id->presented;
 	} else {
 		for (size_t i = 0; ec == EC_OK && i < id->num_generations; i++) {
-			const struct generation *g = &id->generations[i];
-			if (!renewal_due(g, now))
-				continue;
-			ec = store_renew(k->store, id->name, g->number, life_s(id), now, why);
-			if (ec != EC_OK)
-				break;
-			*out_changed = true;
-			*out_presented = *out_presented || g->number == id->presented;
+			bool renewed = false;
+			ec = renew(k, id, &id->generations[i], now, &renewed, why);
+			*out_changed = *out_changed || renewed;
+			*out_presented = *out_presented || (renewed && id->generations[i].number == id->presented);
 		}
 	}
 	struct why again;

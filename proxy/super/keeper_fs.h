@@ -73,8 +73,8 @@ enum ec identity_prepare(struct keeper *k, struct identity *id, struct wall now,
  * presented or about to be; gone already is EC_OK. */
 enum ec identity_retire(struct keeper *k, struct identity *id, uint64_t number, struct why *why) MUST_CHECK;
 
-/* identity_upkeep renews self-signed certificates of which less than a third of
- * the life is left, with the same keys, and takes in what issuer `files` brought.
+/* identity_upkeep signs anew what renewal_due says, with the same keys, and takes in
+ * what issuer `files` brought.
  * `*out_changed` says that something was written, `*out_presented` that it
  * concerns the generation presented, so workers must get it. On error what could
  * be done was done. */

@@ -225,6 +225,13 @@ enum ec stats_identities_text(const struct stats_identity *ids, size_t num, stru
 	return ec;
 }
 
+static void digest_json(json_t *out, const char *key, const uint8_t *digest, size_t len)
+{
+	char hex[2 * 64 + 1];
+	hex_encode(hex, slice_of(digest, len));
+	json_object_set_new(out, key, json_string(hex));
+}
+
 json_t *stats_generation_json(const struct generation *g)
 {
 	json_t *keys = json_array();
@@ -234,10 +241,19 @@ json_t *stats_generation_json(const struct generation *g)
 		hex_encode(hex, slice_of(k->chain[0].spki_sha256, 32));
 		struct tlsa t = tlsa_311(k->chain[0].spki_sha256);
 		tlsa_print(record, &t);
-		json_array_append_new(keys, json_pack("{s:s,s:s,s:s,s:I,s:I,s:s,s:b}", "algorithm", key_algorithm_name(k->algorithm),
-		                                      "spki_sha256", hex, "tlsa", record, "not_before", (json_int_t)k->not_before.s,
-		                                      "not_after", (json_int_t)k->not_after.s, "issuer", issuer_name(k), "certified",
-		                                      k->certified));
+		json_t *one = json_pack("{s:s,s:s,s:s,s:I,s:I,s:s,s:b}", "algorithm", key_algorithm_name(k->algorithm),
+		                        "spki_sha256", hex, "tlsa", record, "not_before", (json_int_t)k->not_before.s, "not_after",
+		                        (json_int_t)k->not_after.s, "issuer", issuer_name(k), "certified", k->certified);
+		digest_json(one, "spki_sha512", k->chain[0].spki_sha512, 64);
+		if (k->certified) {
+			digest_json(one, "cert_sha256", k->chain[0].cert_sha256, 32);
+			digest_json(one, "cert_sha512", k->chain[0].cert_sha512, 64);
+		}
+		if (k->certified && k->num_chain > 1) {
+			digest_json(one, "issuer_spki_sha256", k->chain[1].spki_sha256, 32);
+			digest_json(one, "issuer_cert_sha256", k->chain[1].cert_sha256, 32);
+		}
+		json_array_append_new(keys, one);
 	}
 	return json_pack("{s:I,s:s,s:I,s:o}", "number", (json_int_t)g->number, "role", generation_role_name(g->role), "created",
 	                 (json_int_t)g->created.s, "keys", keys);

@@ -45,6 +45,8 @@ struct channel {
 	enum key_algorithm algorithm;
 	enum channel_sni match;
 	bool no_memory;
+	bool no_binding; /* a TLS 1.2 client without the extended master secret */
+	enum channel_fault fault;
 	const char *flood; /* NULL, or what there is too much of; static */
 	enum ec failed;    /* EC_OK while the channel works; what ended it else */
 	const char *words; /* about `failed`; static */
@@ -128,19 +130,13 @@ static SSL_CTX *context_of(struct snapshot *s, struct snapshot_identity *id, enu
                            struct why *why);
 
 /* choose_key picks the key that the client can verify: ECDSA where it can. */
-static enum key_algorithm choose_key(struct snapshot_identity *id, const SSL_CLIENT_HELLO *ch)
+static enum key_algorithm choose_key(struct snapshot_identity *id, const struct hello *h)
 {
 	if (snapshot_key(id, KEY_RSA_3072) == NULL)
 		return KEY_ECDSA_P256;
 	if (snapshot_key(id, KEY_ECDSA_P256) == NULL)
 		return KEY_RSA_3072;
-	struct hello h = {
-		.ciphers = slice_of(ch->cipher_suites, ch->cipher_suites_len),
-		.versions = extension(ch, TLSEXT_TYPE_supported_versions),
-		.signatures = extension(ch, TLSEXT_TYPE_signature_algorithms),
-		.groups = extension(ch, TLSEXT_TYPE_supported_groups),
-	};
-	return hello_verifies_ecdsa(&h) ? KEY_ECDSA_P256 : KEY_RSA_3072;
+	return hello_verifies_ecdsa(h) ? KEY_ECDSA_P256 : KEY_RSA_3072;
 }
 
 static enum ssl_select_cert_result_t on_hello(const SSL_CLIENT_HELLO *ch)
@@ -150,7 +146,18 @@ static enum ssl_select_cert_result_t on_hello(const SSL_CLIENT_HELLO *ch)
 	bool known = false;
 	/* RFC 7672 8.1: a name we don't know gets the default identity. */
 	struct snapshot_identity *id = snapshot_find(c->snapshot, slice_str(sni == NULL ? "" : sni), &known);
-	enum key_algorithm algorithm = choose_key(id, ch);
+	struct hello h = {
+		.ciphers = slice_of(ch->cipher_suites, ch->cipher_suites_len),
+		.versions = extension(ch, TLSEXT_TYPE_supported_versions),
+		.signatures = extension(ch, TLSEXT_TYPE_signature_algorithms),
+		.groups = extension(ch, TLSEXT_TYPE_supported_groups),
+		.binding = extension(ch, TLSEXT_TYPE_extended_master_secret),
+	};
+	if (!hello_binds_secret(&h)) {
+		c->no_binding = true;
+		return ssl_select_cert_error;
+	}
+	enum key_algorithm algorithm = choose_key(id, &h);
 	SSL_CTX *ctx = context_of(c->snapshot, id, algorithm, NULL);
 	if (ctx == NULL)
 		return ssl_select_cert_error;
@@ -389,12 +396,41 @@ size_t channel_waiting(const struct channel *c)
 	return bytes_len(&c->kept) + c->lent.len;
 }
 
-static enum ec fail(struct channel *c, enum ec ec, const char *words)
+static enum ec fail(struct channel *c, enum ec ec, enum channel_fault fault, const char *words)
 {
 	c->failed = ec;
+	c->fault = fault;
 	c->words = words;
 	ERR_clear_error();
 	return ec;
+}
+
+/* fault_of sorts the library's reasons. Those from SSL_AD_REASON_OFFSET on are alerts of the client. */
+static enum channel_fault fault_of(int reason)
+{
+	switch (reason) {
+	case SSL_R_TOO_MANY_EMPTY_FRAGMENTS:
+	case SSL_R_TOO_MANY_KEY_UPDATES:
+	case SSL_R_TOO_MANY_WARNING_ALERTS:
+		return CHANNEL_FAULT_FLOOD;
+	case SSL_R_UNSUPPORTED_PROTOCOL:
+	case SSL_R_INAPPROPRIATE_FALLBACK:
+		return CHANNEL_FAULT_VERSION;
+	case SSL_R_NO_SHARED_CIPHER:
+	case SSL_R_NO_SHARED_GROUP:
+	case SSL_R_NO_COMMON_SIGNATURE_ALGORITHMS:
+	case SSL_R_NO_CIPHERS_SPECIFIED:
+		return CHANNEL_FAULT_NOTHING_SHARED;
+	case SSL_R_NO_APPLICATION_PROTOCOL:
+		return CHANNEL_FAULT_ALPN;
+	case SSL_R_WRONG_VERSION_NUMBER:
+	case SSL_R_HTTP_REQUEST:
+	case SSL_R_HTTPS_PROXY_REQUEST:
+		return CHANNEL_FAULT_CLEAR_TEXT;
+	default:
+		return reason >= SSL_AD_REASON_OFFSET && reason <= SSL_AD_REASON_OFFSET + UINT8_MAX ? CHANNEL_FAULT_ALERT :
+		                                                                                     CHANNEL_FAULT_OTHER;
+	}
 }
 
 /* verdict turns what SSL_* returned into a code, and remembers an end. */
@@ -402,16 +438,17 @@ static enum ec verdict(struct channel *c, int r)
 {
 	int e = SSL_get_error(c->ssl, r);
 	if (c->no_memory)
-		return fail(c, EC_NO_MEMORY, "out of memory");
+		return fail(c, EC_NO_MEMORY, CHANNEL_FAULT_OTHER, "out of memory");
 	if (e == SSL_ERROR_WANT_READ)
 		return EC_AGAIN;
 	if (e == SSL_ERROR_ZERO_RETURN)
 		return EC_CLOSED;
 	uint32_t packed = ERR_peek_error();
 	int reason = ERR_GET_LIB(packed) == ERR_LIB_SSL ? ERR_GET_REASON(packed) : 0;
-	bool flood = reason == SSL_R_TOO_MANY_EMPTY_FRAGMENTS || reason == SSL_R_TOO_MANY_KEY_UPDATES ||
-	             reason == SSL_R_TOO_MANY_WARNING_ALERTS;
-	return fail(c, flood ? EC_LIMIT : EC_TLS, error_words());
+	if (c->no_binding)
+		return fail(c, EC_TLS, CHANNEL_FAULT_NO_EMS, "no extended master secret");
+	enum channel_fault fault = fault_of(reason);
+	return fail(c, fault == CHANNEL_FAULT_FLOOD ? EC_LIMIT : EC_TLS, fault, error_words());
 }
 
 static enum ec failed(const struct channel *c, const char *what, struct why *why)
@@ -431,9 +468,9 @@ enum ec channel_handshake(struct channel *c, struct bytes *out, struct why *why)
 		return EC_OK;
 	enum ec ec = verdict(c, r);
 	if (ec == EC_AGAIN && c->taken > HANDSHAKE_BYTES_MAX)
-		ec = fail(c, EC_LIMIT, "more bytes than any handshake needs");
+		ec = fail(c, EC_LIMIT, CHANNEL_FAULT_FLOOD, "more bytes than any handshake needs");
 	else if (ec == EC_CLOSED)
-		ec = fail(c, EC_TLS, "closed by the client");
+		ec = fail(c, EC_TLS, CHANNEL_FAULT_ALERT, "closed by the client");
 	return ec == EC_AGAIN ? ec : failed(c, "handshake", why);
 }
 
@@ -454,6 +491,16 @@ void channel_info(const struct channel *c, struct channel_info *info)
 	};
 }
 
+enum channel_fault channel_fault(const struct channel *c)
+{
+	return c->fault;
+}
+
+uint32_t channel_key_updates(const struct channel *c)
+{
+	return c->key_updates;
+}
+
 enum ec channel_read(struct channel *c, void *p, size_t cap, size_t *got, struct bytes *out, struct why *why)
 {
 	*got = 0;
@@ -464,7 +511,7 @@ enum ec channel_read(struct channel *c, void *p, size_t cap, size_t *got, struct
 		size_t room = cap - *got;
 		int r = SSL_read(c->ssl, (uint8_t *)p + *got, room > INT32_MAX ? INT32_MAX : (int)room);
 		if (c->flood != NULL)
-			ec = fail(c, EC_LIMIT, c->flood);
+			ec = fail(c, EC_LIMIT, CHANNEL_FAULT_FLOOD, c->flood);
 		else if (r <= 0)
 			ec = verdict(c, r);
 		else

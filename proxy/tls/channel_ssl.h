@@ -72,6 +72,21 @@ size_t channel_waiting(const struct channel *c);
 enum ec channel_handshake(struct channel *c, struct bytes *out, struct why *why) MUST_CHECK;
 void channel_info(const struct channel *c, struct channel_info *info);
 
+/* channel_fault sorts what ended the channel, for those who count; OTHER while it
+ * works. channel_key_updates is how many KeyUpdates the peer has sent. */
+enum channel_fault {
+	CHANNEL_FAULT_OTHER,
+	CHANNEL_FAULT_VERSION,        /* older than TLS 1.2, or a fallback that was not needed */
+	CHANNEL_FAULT_NOTHING_SHARED, /* no cipher suite, group or signature algorithm in common */
+	CHANNEL_FAULT_ALPN,           /* protocols named, and "smtp" not among them */
+	CHANNEL_FAULT_NO_EMS,         /* TLS 1.2 without extended master secret */
+	CHANNEL_FAULT_ALERT,          /* the peer did not like something: our certificate, perhaps */
+	CHANNEL_FAULT_CLEAR_TEXT,     /* no TLS record at all */
+	CHANNEL_FAULT_FLOOD,          /* too much of something */
+};
+enum channel_fault channel_fault(const struct channel *c);
+uint32_t channel_key_updates(const struct channel *c);
+
 /* channel_read decrypts into `p` as much as fits and is at hand. Returns EC_OK
  * with `*got` > 0, EC_AGAIN, EC_CLOSED (close_notify: an honest end), EC_TLS (a
  * record that is none, a bad MAC, an alert, renegotiation), EC_LIMIT (records

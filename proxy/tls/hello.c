@@ -22,11 +22,16 @@ static struct slice vector(struct slice body, size_t size)
 	return reader_bytes(&r, len);
 }
 
+static bool offers_tls13(const struct hello *h)
+{
+	return list_has(vector(h->versions, 1), TLS_1_3);
+}
+
 bool hello_verifies_ecdsa(const struct hello *h)
 {
 	if (!list_has(vector(h->signatures, 2), ECDSA_SECP256R1_SHA256))
 		return false;
-	if (list_has(vector(h->versions, 1), TLS_1_3))
+	if (offers_tls13(h))
 		return true;
 	/* RFC 8422 4: without the extension the client takes any curve. */
 	if (h->groups.p != NULL && !list_has(vector(h->groups, 2), SECP256R1))
@@ -35,4 +40,9 @@ bool hello_verifies_ecdsa(const struct hello *h)
 		if (list_has(h->ciphers, ecdsa_suites[i]))
 			return true;
 	return false;
+}
+
+bool hello_binds_secret(const struct hello *h)
+{
+	return offers_tls13(h) || h->binding.p != NULL;
 }

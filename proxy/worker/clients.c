@@ -1,107 +1,72 @@
-/* Two balanced trees (tsearch), one by address and one by network: no hash for
- * an attacker to aim at, no table to size. An entry lives while its count is
- * above zero. */
 #include "proxy/worker/clients.h"
 
 #include <assert.h>
 #include <netinet/in.h>
-#include <search.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/address.h"
 
-struct counted {
-	uint8_t addr[16]; /* IPv4 as ::ffff:a.b.c.d, so both families compare alike */
-	uint64_t count;
-};
-
 struct clients {
-	void *addresses;
-	void *prefixes;
+	struct census *census;
+	census_hash *hash;
+	unsigned slot;
 	size_t num_sessions;
 	size_t num_addresses;
 };
 
-static int by_addr(const void *a, const void *b)
-{
-	const struct counted *x = a, *y = b;
-	return memcmp(x->addr, y->addr, sizeof x->addr);
-}
+struct key {
+	uint8_t addr[CENSUS_KEY]; /* IPv4 as ::ffff:a.b.c.d, so that both families compare alike */
+};
 
-static struct counted counted_of(const struct sockaddr_storage *who, bool prefix)
+static struct key key_of(const struct sockaddr_storage *who, enum census_kind kind)
 {
 	struct sockaddr_storage a = *who;
+	struct key k = { { 0 } };
+	bool prefix = kind == CENSUS_PREFIX;
 	address_unmap(&a);
-	if (a.ss_family == AF_INET)
-		address_mask(&a, prefix ? CLIENTS_PREFIX_IP4 : CLIENTS_ADDRESS_IP4);
-	else if (a.ss_family == AF_INET6)
-		address_mask(&a, prefix ? CLIENTS_PREFIX_IP6 : CLIENTS_ADDRESS_IP6);
-	struct counted e = { .count = 1 };
 	if (a.ss_family == AF_INET) {
-		e.addr[10] = e.addr[11] = 0xff;
-		memcpy(e.addr + 12, &((struct sockaddr_in *)&a)->sin_addr, 4);
+		address_mask(&a, prefix ? CLIENTS_PREFIX_IP4 : CLIENTS_ADDRESS_IP4);
+		k.addr[10] = k.addr[11] = 0xff;
+		memcpy(k.addr + 12, &((struct sockaddr_in *)&a)->sin_addr, 4);
 	} else if (a.ss_family == AF_INET6) {
-		memcpy(e.addr, &((struct sockaddr_in6 *)&a)->sin6_addr, 16);
+		address_mask(&a, prefix ? CLIENTS_PREFIX_IP6 : CLIENTS_ADDRESS_IP6);
+		memcpy(k.addr, &((struct sockaddr_in6 *)&a)->sin6_addr, 16);
 	}
-	return e;
+	return k;
 }
 
-struct clients *clients_new(void)
+struct clients *clients_new(struct census *census, unsigned slot, census_hash *hash)
 {
-	return calloc(1, sizeof(struct clients));
+	struct clients *c = calloc(1, sizeof *c);
+	if (c != NULL)
+		*c = (struct clients){ .census = census, .hash = hash, .slot = slot };
+	return c;
 }
 
 void clients_free(struct clients *c)
 {
-	if (c == NULL)
-		return;
-	tdestroy(c->addresses, free);
-	tdestroy(c->prefixes, free);
 	free(c);
 }
 
-static struct counted *find(void *const *root, const struct counted *key)
+static uint64_t add(struct clients *c, enum census_kind kind, const struct sockaddr_storage *who)
 {
-	void *node = tfind(key, root, by_addr);
-	return node == NULL ? NULL : *(struct counted **)node;
+	struct key key = key_of(who, kind);
+	bool fresh;
+	uint64_t count = census_add(c->census, c->hash, c->slot, kind, key.addr, &fresh);
+	if (kind == CENSUS_ADDRESS && fresh)
+		c->num_addresses++;
+	return count;
 }
 
-static uint64_t count_of(void *const *root, const struct counted *key)
+static void drop(struct clients *c, enum census_kind kind, const struct sockaddr_storage *who)
 {
-	const struct counted *e = find(root, key);
-	return e == NULL ? 0 : e->count;
-}
-
-/* add counts one more; false when a new entry finds no memory. */
-static bool add(void **root, const struct counted *key, bool *out_fresh)
-{
-	struct counted *e = find(root, key);
-	*out_fresh = e == NULL;
-	if (e != NULL) {
-		e->count++;
-		return true;
-	}
-	e = malloc(sizeof *e);
-	if (e == NULL)
-		return false;
-	*e = *key;
-	if (tsearch(e, root, by_addr) != NULL)
-		return true;
-	free(e);
-	return false;
-}
-
-/* drop counts one less; true when the entry is gone with it. */
-static bool drop(void **root, const struct counted *key)
-{
-	struct counted *e = find(root, key);
-	assert(e != NULL && e->count > 0);
-	if (--e->count > 0)
-		return false;
-	tdelete(e, root, by_addr);
-	free(e);
-	return true;
+	struct key key = key_of(who, kind);
+	bool gone;
+	census_drop(c->census, c->hash, c->slot, kind, key.addr, &gone);
+	/* Cells that two addresses share may say "gone" when they did not say "fresh". */
+	if (kind == CENSUS_ADDRESS && gone && c->num_addresses > 0)
+		c->num_addresses--;
 }
 
 enum clients_verdict clients_enter_unnamed(struct clients *c, const struct clients_limits *limits)
@@ -115,19 +80,16 @@ enum clients_verdict clients_enter_unnamed(struct clients *c, const struct clien
 enum clients_verdict clients_name(struct clients *c, const struct clients_limits *limits,
                                   const struct sockaddr_storage *who)
 {
-	struct counted address = counted_of(who, false), prefix = counted_of(who, true);
-	bool fresh_address, fresh_prefix;
-	if (count_of(&c->addresses, &address) >= limits->per_address)
+	/* Counted first and looked at then, so that two workers can't both find the last place free. */
+	if (add(c, CENSUS_ADDRESS, who) > limits->per_address) {
+		drop(c, CENSUS_ADDRESS, who);
 		return CLIENTS_OVER_ADDRESS;
-	if (count_of(&c->prefixes, &prefix) >= limits->per_prefix)
-		return CLIENTS_OVER_PREFIX;
-	if (!add(&c->addresses, &address, &fresh_address))
-		return CLIENTS_NO_MEMORY;
-	if (!add(&c->prefixes, &prefix, &fresh_prefix)) {
-		(void)drop(&c->addresses, &address);
-		return CLIENTS_NO_MEMORY;
 	}
-	c->num_addresses += fresh_address ? 1 : 0;
+	if (add(c, CENSUS_PREFIX, who) > limits->per_prefix) {
+		drop(c, CENSUS_PREFIX, who);
+		drop(c, CENSUS_ADDRESS, who);
+		return CLIENTS_OVER_PREFIX;
+	}
 	return CLIENTS_WELCOME;
 }
 
@@ -149,10 +111,8 @@ void clients_leave(struct clients *c, const struct sockaddr_storage *who)
 	c->num_sessions--;
 	if (who == NULL)
 		return;
-	struct counted address = counted_of(who, false), prefix = counted_of(who, true);
-	if (drop(&c->addresses, &address))
-		c->num_addresses--;
-	(void)drop(&c->prefixes, &prefix);
+	drop(c, CENSUS_ADDRESS, who);
+	drop(c, CENSUS_PREFIX, who);
 }
 
 size_t clients_num_sessions(const struct clients *c)

@@ -4,7 +4,6 @@
  * one client per connection. */
 #include <netinet/in.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/address.h"
 #include "base/log_fs.h"
@@ -128,15 +127,23 @@ void conn_backend_event(struct conn *c, const struct smtp_event *ev)
 		backend_rcpt(c->backend, ev->rcpt);
 		break;
 	case SMTP_EV_DATA:
-		smtp_session_set_time(c->session, (struct wall){ (int64_t)time(NULL) });
 		conn_message_begin(c);
 		backend_data(c->backend);
+		break;
+	case SMTP_EV_CHUNK:
+		if (ev->chunk_first)
+			conn_message_begin(c);
+		backend_chunk(c->backend, ev->chunk_size, ev->chunk_last);
+		break;
+	case SMTP_EV_CHUNK_END:
+		backend_chunk_end(c->backend);
 		break;
 	case SMTP_EV_BODY:
 		body(c, ev);
 		return;
 	case SMTP_EV_COMMIT:
 		c->mail_size = smtp_session_message_size(c->session);
+		c->message_ms = 0; /* from here on it is the backend's time */
 		backend_commit(c->backend);
 		break;
 	case SMTP_EV_RESET:

@@ -4,7 +4,8 @@
  * After CLOSE: replies and close_notify leave; then our side is shut and the
  * client's bytes are thrown away until it hangs up, for a moment, because closing
  * with unread bytes makes the kernel send RST, which can overtake the last reply.
- * A client that said QUIT has nothing to send, so there we close at once. */
+ * A client that said QUIT, and nothing behind it, has nothing to send: there we
+ * close at once. */
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -13,8 +14,9 @@
 #include "base/log_fs.h"
 #include "proxy/worker/conn_parts_uv.h"
 
-/* More than a client may well have had under way. */
-enum { LINGER_BYTES = 256 << 10 };
+/* More than a client may well have had under way; and after a chunk beyond the limit,
+ * which it may send to the end before it looks for an answer (RFC 3030 2). */
+enum { LINGER_BYTES = 256 << 10, LINGER_CHUNK_BYTES = 128 << 20 };
 
 void conn_message_begin(struct conn *c)
 {
@@ -27,6 +29,7 @@ void conn_message_begin(struct conn *c)
 	c->mail_from = strdup(text);
 	c->mail_recipients = smtp_session_num_recipients(c->session);
 	c->mail_size = 0;
+	c->message_ms = work_now(c->work).ms + c->settings->config->smtp.message_timeout_ms;
 }
 
 static void log_message(struct conn *c, const char *result, const struct smtp_event *reply)
@@ -81,14 +84,16 @@ void conn_backend_quit(struct conn *c)
 
 static bool worth_lingering(const struct conn *c)
 {
-	return !c->eof && !c->broken && c->reason != SMTP_WHY_QUIT;
+	bool more = bytes_len(&c->kept) > 0 || (c->tls != NULL && channel_waiting(c->tls) > 0);
+	return !c->eof && !c->broken && (more || c->reason != SMTP_WHY_QUIT);
 }
 
 void conn_finish(struct conn *c)
 {
 	c->ending = true;
 	conn_backend_quit(c);
-	if (c->box.error != 0 || (c->lingering && (c->eof || c->num_discarded > LINGER_BYTES))) {
+	size_t max = c->reason == SMTP_WHY_TOO_BIG ? LINGER_CHUNK_BYTES : LINGER_BYTES;
+	if (c->box.error != 0 || (c->lingering && (c->eof || c->num_discarded > max))) {
 		conn_close(c);
 		return;
 	}
@@ -176,6 +181,8 @@ static void leave(struct conn *c)
 	counters_set(w->counters, COUNT_ADDRESSES, clients_num_addresses(w->clients));
 	if (c->secure)
 		work_count_by(w, COUNT_SESSIONS_TLS, -1);
+	if (c->tls != NULL)
+		work_count_by(w, COUNT_KEY_UPDATES, channel_key_updates(c->tls));
 	work_count(w, counter_ended(c->reason));
 }
 

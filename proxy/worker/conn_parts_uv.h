@@ -30,7 +30,7 @@ struct conn {
 	/* Deadlines in milliseconds of work_now; 0: none. One node for all. */
 	struct deadline deadline;
 	int64_t started_ms;
-	int64_t session_ms, client_ms, backend_ms;
+	int64_t session_ms, message_ms, client_ms, backend_ms;
 	enum smtp_deadline client_phase;
 	enum backend_deadline backend_phase;
 	uint64_t client_progress, backend_progress;

@@ -1,11 +1,11 @@
-/* The deadlines of one connection. Three may run at once: of the whole session,
- * of the client in its present phase, of the backend in its. One node of the
+/* The deadlines of one connection. Four may run at once: of the whole session, of
+ * the message under way, of the client in its present phase, of the backend in its. One node of the
  * wheel stands for the nearest. conn_time derives all of them from the state
  * after each pump, so nothing else ever starts or stops a timer. */
 #include "proxy/worker/conn_parts_uv.h"
 
 /* How long the last replies may take to leave, and then the client to hang up. */
-enum { FLUSH_MS = 10000, LINGER_MS = 2000 };
+enum { FLUSH_MS = 10000, LINGER_MS = 2000, LINGER_CHUNK_MS = 10000 };
 
 static int64_t client_timeout(const struct conn *c, enum smtp_deadline phase)
 {
@@ -90,18 +90,21 @@ void conn_time(struct conn *c)
 	int64_t now = work_now(c->work).ms;
 	if (c->ending) {
 		/* The session is over: only the way out is still timed. */
-		int64_t wait = c->lingering ? LINGER_MS : FLUSH_MS;
+		int64_t linger = c->reason == SMTP_WHY_TOO_BIG ? LINGER_CHUNK_MS : LINGER_MS;
+		int64_t wait = c->lingering ? linger : FLUSH_MS;
 		if (c->client_phase != SMTP_DEADLINE_NONE || c->session_ms != 0 || c->lingering != c->linger_timed) {
 			c->client_phase = SMTP_DEADLINE_NONE;
-			c->session_ms = c->backend_ms = 0;
+			c->session_ms = c->message_ms = c->backend_ms = 0;
 			c->linger_timed = c->lingering;
 			c->client_ms = now + wait;
 		}
 	} else {
 		client_deadline(c, now);
 		backend_deadline_of(c, now);
+		if (smtp_session_mail(c->session) == NULL)
+			c->message_ms = 0;
 	}
-	int64_t at = sooner(sooner(c->client_ms, c->backend_ms), c->session_ms);
+	int64_t at = sooner(sooner(c->client_ms, c->backend_ms), sooner(c->message_ms, c->session_ms));
 	if (at == 0)
 		work_unwatch(c->work, &c->deadline);
 	else
@@ -161,6 +164,11 @@ void conn_on_deadline(struct deadline *d)
 		backend_late(c);
 	if (c->client_ms != 0 && c->client_ms <= now)
 		client_late(c);
+	if (!c->closed && c->message_ms != 0 && c->message_ms <= now) {
+		c->message_ms = 0;
+		work_count(c->work, COUNT_TIMEOUT_MESSAGE);
+		smtp_session_end(c->session, SMTP_R_TIMEOUT);
+	}
 	if (!c->closed && c->session_ms != 0 && c->session_ms <= now) {
 		c->session_ms = 0;
 		work_count(c->work, COUNT_TIMEOUT_SESSION);

@@ -21,9 +21,16 @@ void conn_tls_begin(struct conn *c)
 		channel_allow_tiny(c->tls, c->settings->config->limits.tiny_tls_records);
 }
 
-static void count_failure(struct conn *c, enum ec ec, bool handshake)
+static void count_failure(struct conn *c, bool handshake)
 {
-	work_count(c->work, ec == EC_LIMIT ? COUNT_TLS_FLOOD : handshake ? COUNT_TLS_FAILED : COUNT_TLS_RECORD);
+	static const enum counter counts[] = {
+		[CHANNEL_FAULT_OTHER] = COUNT_TLS_FAILED,      [CHANNEL_FAULT_VERSION] = COUNT_TLS_VERSION,
+		[CHANNEL_FAULT_NOTHING_SHARED] = COUNT_TLS_NOTHING_SHARED, [CHANNEL_FAULT_ALPN] = COUNT_TLS_ALPN,
+		[CHANNEL_FAULT_NO_EMS] = COUNT_TLS_NO_EMS,     [CHANNEL_FAULT_ALERT] = COUNT_TLS_ALERT,
+		[CHANNEL_FAULT_CLEAR_TEXT] = COUNT_TLS_CLEAR_TEXT, [CHANNEL_FAULT_FLOOD] = COUNT_TLS_FLOOD,
+	};
+	enum channel_fault fault = channel_fault(c->tls);
+	work_count(c->work, fault == CHANNEL_FAULT_OTHER && !handshake ? COUNT_TLS_RECORD : counts[fault]);
 }
 
 static void note_done(struct conn *c)
@@ -76,7 +83,7 @@ static bool handshake(struct conn *c)
 		acknowledge_now(c);
 		return true;
 	}
-	count_failure(c, ec, true);
+	count_failure(c, true);
 	(void)snprintf(c->words, sizeof c->words, "%.90s", why.text);
 	c->eof_told = true;
 	smtp_session_tls_failed(c->session);
@@ -106,7 +113,7 @@ bool conn_tls_refill(struct conn *c)
 	if (ec == EC_OK)
 		return true;
 	if (ec != EC_AGAIN && ec != EC_CLOSED) {
-		count_failure(c, ec, false);
+		count_failure(c, false);
 		conn_break(c, SMTP_WHY_TLS_FAILED, why.text);
 		return true;
 	}

@@ -20,6 +20,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/address.h"
@@ -101,6 +102,7 @@ static bool step_events(struct conn *c)
 static bool feed_view(struct conn *c)
 {
 	size_t used = 0;
+	smtp_session_set_time(c->session, (struct wall){ (int64_t)time(NULL) });
 	smtp_session_feed(c->session, c->view, &used);
 	bool moved = step_events(c) || used > 0;
 	c->view = slice_from(c->view, used);
@@ -168,13 +170,16 @@ static void on_read(uv_stream_t *s, ssize_t n, const uv_buf_t *buf);
 
 static void arm_reading(struct conn *c)
 {
-	bool stop = c->eof || c->broken;
+	bool stop = c->eof || c->broken, full = !c->ending && backed_up(c);
 	if (c->ending)
 		stop |= !c->lingering; /* what the client says now is only thrown away */
 	else
-		stop |= held(c) > WORK_HELD_MAX || backed_up(c);
-	if (stop && c->reading)
+		stop |= full || held(c) > WORK_HELD_MAX;
+	if (stop && c->reading) {
 		uv_read_stop((uv_stream_t *)&c->tcp);
+		if (full)
+			work_count(c->work, COUNT_PAUSED);
+	}
 	if (!stop && !c->reading && uv_read_start((uv_stream_t *)&c->tcp, on_alloc, on_read) < 0)
 		conn_break(c, SMTP_WHY_EOF, "can't read");
 	c->reading = !stop;

@@ -5,6 +5,8 @@
 #include <string.h>
 #include <time.h>
 
+#include <openssl/siphash.h>
+
 #include "base/network.h"
 #include "proxy/worker/conn_uv.h"
 
@@ -91,14 +93,15 @@ static void on_tick(uv_timer_t *t)
 		uv_timer_stop(t);
 }
 
-enum ec work_init(struct work *w, struct counters *counters, struct why *why)
+enum ec work_init(struct work *w, struct counters *counters, struct census *census, unsigned slot, struct why *why)
 {
 	memset(w, 0, sizeof *w);
 	w->counters = counters;
+	w->census = census;
 	int r = uv_loop_init(&w->loop);
 	if (r < 0)
 		return why_set(why, EC_IO, "%s", uv_strerror(r));
-	w->clients = clients_new();
+	w->clients = clients_new(census, slot, SIPHASH_24);
 	if (w->clients == NULL)
 		return why_set(why, EC_NO_MEMORY, "out of memory");
 	r = uv_random(NULL, NULL, &w->next_id, sizeof w->next_id, 0, NULL);
@@ -132,7 +135,6 @@ void work_count_refused(struct work *w, enum clients_verdict verdict)
 		[CLIENTS_OVER_SESSIONS] = COUNT_REFUSED_SESSIONS,
 		[CLIENTS_OVER_ADDRESS] = COUNT_REFUSED_ADDRESS,
 		[CLIENTS_OVER_PREFIX] = COUNT_REFUSED_PREFIX,
-		[CLIENTS_NO_MEMORY] = COUNT_REFUSED_MEMORY,
 	};
 	work_count(w, refused[verdict]);
 }

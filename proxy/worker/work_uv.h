@@ -54,6 +54,7 @@ struct conn;
 struct work {
 	uv_loop_t loop;
 	struct counters *counters;
+	struct census *census;
 	struct settings *settings; /* of new sessions */
 	struct snapshot *snapshot; /* of new handshakes; NULL until identities arrive */
 	struct clients *clients;
@@ -76,9 +77,11 @@ struct work {
 	void (*on_backend)(struct work *w, bool up, const char *why);
 };
 
-/* work_init prepares all but settings, snapshot and callbacks. Returns
+/* work_init prepares all but settings, snapshot and callbacks. It borrows the
+ * shared memories; of `census` it writes `slot`. Returns
  * EC_NO_MEMORY, EC_IO. */
-enum ec work_init(struct work *w, struct counters *counters, struct why *why) MUST_CHECK;
+enum ec work_init(struct work *w, struct counters *counters, struct census *census, unsigned slot,
+                  struct why *why) MUST_CHECK;
 
 struct mono work_now(const struct work *w);
 void work_count(struct work *w, enum counter which);

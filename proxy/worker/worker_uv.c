@@ -12,10 +12,11 @@
 #include <sys/resource.h>
 
 #include "base/log_fs.h"
+#include "proxy/census_fs.h"
 #include "proxy/worker/conn_uv.h"
 #include "proxy/worker/worker_parts_uv.h"
 
-enum { FD_WIRE = 3, FD_COUNTERS = 4, FD_LISTEN = 5, LISTENERS_MAX = 256 };
+enum { FD_WIRE = 3, FD_COUNTERS = 4, FD_CENSUS = 5, FD_LISTEN = WORKER_FD_LISTEN, LISTENERS_MAX = 256 };
 
 static void stop(struct worker *w)
 {
@@ -93,7 +94,7 @@ static void raise_descriptors(void)
 	(void)setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-static enum ec adopt(struct worker *w, int num_listeners, struct why *why)
+static enum ec adopt(struct worker *w, int num_listeners, unsigned slot, struct why *why)
 {
 	if (num_listeners < 1 || num_listeners > LISTENERS_MAX)
 		return why_set(why, EC_RANGE, "%d listening sockets", num_listeners);
@@ -103,7 +104,10 @@ static enum ec adopt(struct worker *w, int num_listeners, struct why *why)
 	enum ec ec = counters_begin(page);
 	if (ec != EC_OK)
 		return why_set(why, ec, "counter page: made by another version");
-	ec = work_init(&w->work, page, why);
+	struct census *census = NULL;
+	ec = census_adopt(FD_CENSUS, slot, &census, why);
+	if (ec == EC_OK)
+		ec = work_init(&w->work, page, census, slot, why);
 	if (ec != EC_OK)
 		return ec;
 	int fds[LISTENERS_MAX];
@@ -142,10 +146,11 @@ static void clean_up(struct worker *w)
 	settings_unref(w->work.settings);
 	clients_free(w->work.clients);
 	(void)munmap(w->work.counters, counters_size());
+	census_unmap(w->work.census);
 	free(w);
 }
 
-int worker_run(int num_listeners)
+int worker_run(int num_listeners, unsigned slot)
 {
 	struct why why = { 0 };
 	struct worker *w = calloc(1, sizeof *w);
@@ -153,7 +158,7 @@ int worker_run(int num_listeners)
 	ignore_signals();
 	raise_descriptors();
 	wire_secrets();
-	enum ec ec = w == NULL ? why_set(&why, EC_NO_MEMORY, "out of memory") : adopt(w, num_listeners, &why);
+	enum ec ec = w == NULL ? why_set(&why, EC_NO_MEMORY, "out of memory") : adopt(w, num_listeners, slot, &why);
 	if (ec != EC_OK) {
 		log_why(LOG_ERROR, "worker-failed", "start", why.text);
 		free(w);

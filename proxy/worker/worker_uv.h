@@ -6,8 +6,11 @@
 #ifndef PROXY_WORKER_UV_H
 #define PROXY_WORKER_UV_H
 
-/* worker_run is the whole life of `danegate --worker N`: descriptor 3 is the
- * wire, 4 the counter page (counters_size bytes, read-write), 5 to 4+N the
+enum { WORKER_FD_LISTEN = 6 };
+
+/* worker_run is the whole life of `danegate --worker N --slot S`: descriptor 3 is
+ * the wire, 4 the counter page (counters_size bytes, read-write), 5 the census of
+ * clients, in which S is ours, and WORKER_FD_LISTEN and the N-1 behind it are the
  * listening sockets. Returns the exit status: 0 after a drain or when the wire
  * closed, 1 when it could not start.
  *
@@ -21,6 +24,6 @@
  *                                      "cipher":…,"sni":…,"helo":…,"messages":…,"backend":true}…],"more":n}
  *   {"do":"drain"}                                            -> nothing; exits 0 when done
  * To the supervisor besides: {"backend":{"up":true|false,"why":…,"offers":[…]}} whenever that changes. */
-int worker_run(int num_listeners);
+int worker_run(int num_listeners, unsigned slot);
 
 #endif

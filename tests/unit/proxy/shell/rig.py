@@ -65,6 +65,8 @@ class Backend:
     def _serve(self, sock):
         try:
             sock.settimeout(60)
+            if sock.family != socket.AF_UNIX:
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             Dialogue(self, sock).run()
         except (OSError, EOFError):
             pass
@@ -75,6 +77,7 @@ class Backend:
 class Dialogue:
     def __init__(self, backend, sock):
         self.backend, self.sock, self.file = backend, sock, sock.makefile("rb")
+        self.chunks = []
 
     def say(self, text):
         self.sock.sendall(text.encode() + b"\r\n")
@@ -100,6 +103,8 @@ class Dialogue:
         while line := self.file.readline():
             backend.commands.append(line)
             verb = line.split()[0].decode("latin1").upper() if line.split() else ""
+            if verb in ("MAIL", "RSET"):
+                self.chunks = []
             if verb == "EHLO":
                 self.rule(verb, "\r\n".join(["250-backend"] + ["250-" + o for o in backend.offers] + ["250 HELP"]))
             elif verb == "QUIT":
@@ -109,8 +114,25 @@ class Dialogue:
             elif verb == "DATA":
                 if self.rule(verb, "354 go on").startswith("354"):
                     self.message()
+            elif verb == "BDAT":
+                self.chunk(int(line.split()[1]), line.upper().endswith(b" LAST\r\n"))
             else:
                 self.rule(verb, "220 2.0.0 again" if verb == "XCLIENT" else "250 2.0.0 ok")
+
+    def chunk(self, size, last):
+        """Rules: "BDAT" for the reply to a chunk, "dot" for the one to the last."""
+        octets = self.file.read(size)
+        if len(octets) < size:
+            self.backend.aborted += 1
+            raise EOFError
+        self.chunks.append(octets)
+        if not last:
+            self.rule("BDAT", "250 2.0.0 %d octets" % size)
+            return
+        if self.backend.rules.get("dot", "250").startswith("250"):
+            self.backend.messages.append(b"".join(self.chunks))
+        self.chunks = []
+        self.rule("dot", "250 2.0.0 queued")
 
     def message(self):
         lines = []
@@ -147,12 +169,24 @@ def _key(algorithm, name, *kind):
             return {"algorithm": algorithm, "key_pem": key.read(), "chain_pem": cert.read()}
 
 
-class Worker:
-    """`smtp`, `limits` and `proxy` are lines of YAML for those sections."""
+CENSUS_SLOT = 1 << 20
 
-    def __init__(self, program, backend, smtp="", limits="", client_info="none", proxy="", family=socket.AF_INET):
+
+def census(slots=1):
+    """The memory in which workers count clients together, as a supervisor makes it."""
+    fd = os.memfd_create("census")
+    os.ftruncate(fd, 4096 + slots * CENSUS_SLOT)
+    os.pwrite(fd, struct.pack("II16s", 0x63656E73, slots, os.urandom(16)), 0)
+    return fd
+
+
+class Worker:
+    """`smtp`, `limits` and `proxy` are lines of YAML for those sections. `shared`: a census and this worker's slot in it."""
+
+    def __init__(self, program, backend, smtp="", limits="", client_info="none", proxy="", family=socket.AF_INET,
+                 shared=None):
         self.smtp, self.limits, self.client_info, self.proxy = smtp, limits, client_info, proxy
-        self.news = []
+        self.news, self.crashed = [], False
         self.wire, theirs = socket.socketpair()
         self.listener = socket.socket(family)
         self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -160,10 +194,13 @@ class Worker:
         self.address = self.listener.getsockname()[:2]
         self.page = page = os.memfd_create("counters")
         os.ftruncate(page, 16384)
+        counted, slot = shared or (census(), 0)
         self.log_file = tempfile.TemporaryFile("w+")
-        self.process = subprocess.Popen([program, "--worker", "1"], stdin=subprocess.DEVNULL, stderr=self.log_file,
-                                        close_fds=False, preexec_fn=_hand_over(theirs.fileno(), page, self.listener.fileno()))
+        self.process = subprocess.Popen([program, "--worker", "1", "--slot", str(slot)], stdin=subprocess.DEVNULL, stderr=self.log_file,
+                                        close_fds=False, preexec_fn=_hand_over(theirs.fileno(), page, counted, self.listener.fileno()))
         theirs.close()
+        if not shared:
+            os.close(counted)
         self.file = self.wire.makefile("rwb")
         self.configure(backend)
         self.present(identity("mx1.example.org"), identity("mx2.example.org"))
@@ -203,9 +240,12 @@ limits: {{ {self.limits} }}
         return self.hear("sessions")["list"]
 
     def counter(self, name):
-        """A number from the shared page, by its name in COUNTER_LIST."""
+        """A number from the shared page, by its name in COUNTER_LIST; "REFUSAL x" and "ENDED x": by the reason x."""
         with open(os.path.join(os.path.dirname(__file__), "../../../../proxy/counters.h")) as f:
             names = re.findall(r"^\s+X\((\w+), \"", f.read(), re.MULTILINE)
+        with open(os.path.join(os.path.dirname(__file__), "../../../../proxy/smtp/reply.h")) as f:
+            reasons = re.findall(r'^\tX\(\w+, "(\w+)"\)', f.read(), re.MULTILINE)
+        names += [kind + reason for kind in ("REFUSAL ", "ENDED ") for reason in reasons]
         return struct.unpack("Q", os.pread(self.page, 8, 8 + 8 * names.index(name)))[0]
 
     def log(self):
@@ -231,19 +271,26 @@ limits: {{ {self.limits} }}
         assert "Sanitizer" not in log and "runtime error" not in log, log
         return log
 
+    def crash(self):
+        self.process.kill()
+        self.process.wait()
+        self.crashed = True
+
     def stop(self):
         """Closes the wire, as a supervisor that dies does; returns the log."""
+        if self.crashed:
+            return self.log()
         if self.process.poll() is None:
             self.wire.shutdown(socket.SHUT_RDWR)
         return self.wait()
 
 
-def _hand_over(wire, page, listener):
+def _hand_over(*fds):
     def run():
-        high = [os.dup2(fd, 200 + i) for i, fd in enumerate((wire, page, listener))]
+        high = [os.dup2(fd, 200 + i) for i, fd in enumerate(fds)]
         for i, fd in enumerate(high):
             os.dup2(fd, 3 + i, inheritable=True)
-        os.closerange(6, 4096)
+        os.closerange(3 + len(fds), 4096)
     return run
 
 
@@ -317,6 +364,7 @@ def any_context(version=None):
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
+    context.options &= ~getattr(ssl, "OP_IGNORE_UNEXPECTED_EOF", 0x80)  # an end without close_notify is an error
     if version:
         context.minimum_version = context.maximum_version = version
     return context

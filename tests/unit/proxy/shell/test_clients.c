@@ -5,6 +5,33 @@
 #include "base/address.h"
 #include "proxy/worker/clients.h"
 
+/* Good enough for addresses that nobody chose to meet. */
+static uint64_t hash(const uint64_t seed[2], const uint8_t *p, size_t len)
+{
+	uint64_t h = seed[0];
+	for (size_t i = 0; i < len; i++) {
+		h = (h ^ p[i]) * UINT64_C(0x9e3779b97f4a7c15);
+		h ^= h >> 29;
+	}
+	return h;
+}
+
+static struct census *census_new(unsigned num)
+{
+	const uint64_t seed[2] = { 7, 8 };
+	struct census *c = calloc(1, census_size(num));
+	assert_non_null(c);
+	census_begin(c, num, seed);
+	return c;
+}
+
+/* Clients of one worker alone. */
+static struct clients *fresh(struct census **census)
+{
+	*census = census_new(1);
+	return clients_new(*census, 0, hash);
+}
+
 static struct sockaddr_storage addr(const char *text)
 {
 	struct sockaddr_storage a;
@@ -51,7 +78,8 @@ static void test_limits(void **state)
 	};
 	(void)state;
 	for (size_t i = 0; i < NUM(cases); i++) {
-		struct clients *c = clients_new();
+		struct census *all;
+		struct clients *c = fresh(&all);
 		size_t n = 0;
 		for (; n < NUM(cases[i].before) && cases[i].before[n] != NULL; n++)
 			assert_int_equal(enter(c, cases[i].limits, cases[i].before[n]), CLIENTS_WELCOME);
@@ -60,13 +88,15 @@ static void test_limits(void **state)
 		/* A refusal counts nothing. */
 		assert_int_equal(clients_num_sessions(c), n + (cases[i].verdict == CLIENTS_WELCOME ? 1 : 0));
 		clients_free(c);
+		free(all);
 	}
 }
 
 static void test_leaving_makes_room(void **state)
 {
 	struct clients_limits one = { 5, 1, 1 };
-	struct clients *c = clients_new();
+	struct census *all;
+	struct clients *c = fresh(&all);
 	(void)state;
 	for (int i = 0; i < 3; i++) {
 		assert_int_equal(enter(c, one, "192.0.2.1"), CLIENTS_WELCOME);
@@ -77,13 +107,15 @@ static void test_leaving_makes_room(void **state)
 	assert_int_equal(clients_num_sessions(c), 0);
 	assert_int_equal(clients_num_addresses(c), 0);
 	clients_free(c);
+	free(all);
 }
 
 /* Behind a load balancer a client gets its name later. */
 static void test_named_later(void **state)
 {
 	struct clients_limits limits = { 3, 1, 9 };
-	struct clients *c = clients_new();
+	struct census *all;
+	struct clients *c = fresh(&all);
 	struct sockaddr_storage a = addr("192.0.2.1"), b = addr("192.0.2.2");
 	(void)state;
 	for (int i = 0; i < 3; i++)
@@ -102,6 +134,7 @@ static void test_named_later(void **state)
 	assert_int_equal(clients_num_sessions(c), 0);
 	assert_int_equal(clients_num_addresses(c), 0);
 	clients_free(c);
+	free(all);
 }
 
 /* Against a model that just keeps a list. */
@@ -109,7 +142,8 @@ static void test_random_against_a_list(void **state)
 {
 	enum { MAX = 200, STEPS = 20000 };
 	struct clients_limits limits = { MAX, 7, 40 };
-	struct clients *c = clients_new();
+	struct census *all;
+	struct clients *c = fresh(&all);
 	uint8_t in[MAX][2]; /* third and fourth octet */
 	size_t n = 0;
 	unsigned seed = 12345;
@@ -144,6 +178,39 @@ static void test_random_against_a_list(void **state)
 		assert_int_equal(clients_num_sessions(c), n);
 	}
 	clients_free(c);
+	free(all);
+}
+
+/* The limits are for all workers together, and a worker that dies takes its clients with it. */
+static void test_over_all_workers(void **state)
+{
+	struct clients_limits limits = { 9, 3, 5 };
+	struct census *all = census_new(3);
+	struct clients *c[3];
+	(void)state;
+	for (unsigned i = 0; i < 3; i++)
+		c[i] = clients_new(all, i, hash);
+	for (unsigned i = 0; i < 3; i++)
+		assert_int_equal(enter(c[i], limits, "192.0.2.1"), CLIENTS_WELCOME);
+	for (unsigned i = 0; i < 3; i++)
+		assert_int_equal(enter(c[i], limits, "192.0.2.1"), CLIENTS_OVER_ADDRESS);
+	assert_int_equal(enter(c[0], limits, "192.0.2.2"), CLIENTS_WELCOME);
+	assert_int_equal(enter(c[2], limits, "192.0.2.3"), CLIENTS_WELCOME);
+	assert_int_equal(enter(c[1], limits, "192.0.2.4"), CLIENTS_OVER_PREFIX);
+	assert_int_equal(enter(c[1], limits, "198.51.100.1"), CLIENTS_WELCOME);
+	leave(c[1], "192.0.2.1");
+	assert_int_equal(enter(c[0], limits, "192.0.2.1"), CLIENTS_WELCOME);
+	assert_int_equal(enter(c[1], limits, "192.0.2.1"), CLIENTS_OVER_ADDRESS);
+	/* Worker 0 had two of 192.0.2.1 and one of 192.0.2.2. */
+	clients_free(c[0]);
+	census_clear(all, 0);
+	c[0] = clients_new(all, 0, hash);
+	assert_int_equal(enter(c[1], limits, "192.0.2.1"), CLIENTS_WELCOME);
+	assert_int_equal(enter(c[0], limits, "192.0.2.1"), CLIENTS_WELCOME);
+	assert_int_equal(enter(c[2], limits, "192.0.2.1"), CLIENTS_OVER_ADDRESS);
+	for (unsigned i = 0; i < 3; i++)
+		clients_free(c[i]);
+	free(all);
 }
 
 int main(void)
@@ -153,6 +220,7 @@ int main(void)
 		cmocka_unit_test(test_leaving_makes_room),
 		cmocka_unit_test(test_named_later),
 		cmocka_unit_test(test_random_against_a_list),
+		cmocka_unit_test(test_over_all_workers),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

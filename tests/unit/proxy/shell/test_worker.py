@@ -16,7 +16,7 @@ import threading
 import time
 import unittest
 
-from rig import Backend, Client, Worker, any_context, identity, until
+from rig import CENSUS_SLOT, Backend, Client, Worker, any_context, census, identity, until
 
 PROGRAM = sys.argv.pop(1)
 VERSIONS = (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3)
@@ -79,6 +79,55 @@ class Delivery(Case):
                 client.secure()
             self.assertEqual(client.deliver(message)[0], 250)
             self.assertTrue(self.backend.messages[-1].endswith(b"\r\n" + message))
+
+    def test_chunks_are_passed_on(self):
+        """RFC 3030: as BDAT if the backend takes it, whole or octet by octet, else as DATA."""
+        for offers in (("PIPELINING", "CHUNKING"), ("CHUNKING",), ("PIPELINING",)):
+            self.begin(Backend(offers))
+            for secure in (False, True):
+                client = self.client(timeout=60)
+                if secure:
+                    client.secure()
+                big = b"".join(b"%0400d\r\n.\r\n" % n for n in range(2000))
+                for chunks in ((b"S: 1\r\n\r\n.x\r", b"", b"\n"), (big, big[:7], b"\r\n")):
+                    client.say("MAIL FROM:<a@example.com>", 250)
+                    client.say("RCPT TO:<b@example.org>", 250)
+                    said = b"".join(b"BDAT %d%s\r\n" % (len(c), b" LAST" if c is chunks[-1] else b"") + c for c in chunks)
+                    for piece in (said,) if len(said) > 1000 else (bytes([octet]) for octet in said):
+                        client.raw(piece)
+                    self.assertEqual([client.reply()[0] for _ in chunks], [250] * 3)
+                    self.assertTrue(self.backend.messages[-1].endswith(b"\r\n" + b"".join(chunks)))
+            verbs = {c.split()[0] for c in self.backend.commands}
+            self.assertEqual(b"BDAT" in verbs, "CHUNKING" in offers)
+            self.assertEqual(b"DATA" in verbs, "CHUNKING" not in offers)
+
+    def test_chunk_is_cut_off(self):
+        """What ends in the middle of a chunk is not completed behind us."""
+        self.begin(Backend(("CHUNKING",)))
+        for last in (b"", b" LAST"):
+            client = self.client()
+            client.say("MAIL FROM:<a@example.com>", 250)
+            client.say("RCPT TO:<b@example.org>", 250)
+            client.raw(b"BDAT 5%s\r\nhell" % last)
+            aborted = self.backend.aborted
+            client.reset()
+            until(lambda: self.backend.aborted == aborted + 1)
+        self.assertEqual(self.backend.messages, [])
+
+    def test_chunk_beyond_the_limit(self):
+        """The sender writes all of it before it reads: the answer must still be there."""
+        self.begin(Backend(("CHUNKING",)), smtp="max_message_size: 64K")
+        for secure in (False, True):
+            client = self.client(timeout=60)
+            if secure:
+                client.secure()
+            client.say("MAIL FROM:<a@example.com>", 250)
+            client.say("RCPT TO:<b@example.org>", 250)
+            client.raw(b"BDAT %d LAST\r\n" % (8 << 20))
+            for _ in range(128):
+                client.raw(b"x" * 65536)
+            self.assertIn("5.3.4", client.expect(552))
+            self.assertTrue(client.ended())
 
     def test_over_ipv6(self):
         self.begin(family=socket.AF_INET6)
@@ -333,6 +382,7 @@ class ClientTrouble(Case):
         with self.assertRaises((TimeoutError, ConnectionError)):
             while sent < 50_000_000:
                 sent += client.sock.send(b"NOOP\r\n" * 5000)
+        self.assertGreater(self.worker.counter("PAUSED"), 0)
         if not sanitized():
             self.assertLess(self.worker.resident_kb() - before, 2000)
 
@@ -375,6 +425,58 @@ class ClientTrouble(Case):
         clients[0].say("QUIT", 221)
         late.sock.settimeout(5)
         late.expect(220)
+
+
+class Together(unittest.TestCase):
+    """Two workers count clients in one census."""
+
+    def setUp(self):
+        self.census = census(2)
+        self.addCleanup(os.close, self.census)
+        self.backend = Backend()
+        self.workers = [self.worker(slot) for slot in range(2)]
+
+    def worker(self, slot):
+        worker = Worker(PROGRAM, self.backend, limits="sessions_per_address: 5", shared=(self.census, slot))
+        self.addCleanup(worker.stop)
+        return worker
+
+    def refused(self, worker):
+        extra = Client(worker, hello=False)
+        self.assertIn("4.7.0", extra.expect(421))
+        extra.sock.close()
+
+    def test_limit_over_both(self):
+        first, second = self.workers
+        clients = [Client(worker) for worker in (first, second, first, second, first)]
+        self.refused(first)
+        self.refused(second)
+        clients[1].say("QUIT", 221)
+        until(lambda: len(second.sessions()) == 1)
+        clients.append(Client(first))
+        self.refused(second)
+
+    def test_limit_after_a_crash(self):
+        """The dead one's slot is cleared by who started it; until then its clients still count."""
+        first, second = self.workers
+        clients = [Client(worker) for worker in (first, first, first, second)]
+        first.crash()
+        clients.append(Client(second))
+        self.refused(second)
+        os.pwrite(self.census, bytes(CENSUS_SLOT), 4096)
+        third = self.worker(0)
+        clients += [Client(worker) for worker in (third, second, third)]
+        self.refused(second)
+        self.refused(third)
+
+    def test_each_writes_its_own_slot(self):
+        """A worker's mapping lets it write nowhere else."""
+        for slot, worker in enumerate(self.workers):
+            with open("/proc/%d/maps" % worker.process.pid) as f:
+                maps = [line.split() for line in f if "memfd:census" in line]
+            writable = [int(m[2], 16) for m in maps if "w" in m[1]]
+            self.assertEqual(writable, [4096 + slot * CENSUS_SLOT])
+            self.assertEqual(sum(m[1].startswith("r--s") for m in maps), len(maps) - 1)
 
 
 V1 = b"PROXY TCP4 203.0.113.9 198.51.100.1 4711 25\r\n"
