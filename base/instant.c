@@ -2,17 +2,45 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
+
+static char *digits(char *p, int num, int64_t value)
+{
+	for (int i = num - 1; i >= 0; i--, value /= 10)
+		p[i] = (char)('0' + value % 10);
+	return p + num;
+}
 
 void wall_print(char out[WALL_TEXT_SIZE], struct wall t)
 {
-	time_t s = (time_t)t.s;
-	struct tm tm;
-	if (t.s == 0)
-		(void)snprintf(out, WALL_TEXT_SIZE, "-");
-	else if (t.s < 0 || t.s > INT64_C(253402300799) || gmtime_r(&s, &tm) == NULL ||
-	         strftime(out, WALL_TEXT_SIZE, "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
-		(void)snprintf(out, WALL_TEXT_SIZE, "%lld", (long long)t.s);
+	if (t.s <= 0 || t.s > INT64_C(253402300799)) {
+		if (t.s == 0)
+			(void)snprintf(out, WALL_TEXT_SIZE, "-");
+		else
+			(void)snprintf(out, WALL_TEXT_SIZE, "%lld", (long long)t.s);
+		return;
+	}
+	/* The Gregorian calendar in years that begin with March, counted in its eras of 400
+	 * years from 0000-03-01. strftime asks for the time zone each time, and this is
+	 * called for every line of every status. */
+	int64_t days = t.s / 86400 + 719468, s = t.s % 86400;
+	int64_t era = days / 146097, day = days % 146097;
+	int64_t year = (day - day / 1460 + day / 36524 - day / 146096) / 365;
+	int64_t of_year = day - (365 * year + year / 4 - year / 100);
+	int64_t march = (5 * of_year + 2) / 153; /* months since March */
+	int64_t month = march < 10 ? march + 3 : march - 9;
+	char *p = digits(out, 4, year + era * 400 + (month <= 2));
+	*p++ = '-';
+	p = digits(p, 2, month);
+	*p++ = '-';
+	p = digits(p, 2, of_year - (153 * march + 2) / 5 + 1);
+	*p++ = 'T';
+	p = digits(p, 2, s / 3600);
+	*p++ = ':';
+	p = digits(p, 2, s / 60 % 60);
+	*p++ = ':';
+	p = digits(p, 2, s % 60);
+	*p++ = 'Z';
+	*p = '\0';
 }
 
 static const struct {

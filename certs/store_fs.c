@@ -451,27 +451,25 @@ enum ec store_install(struct store *s, const char *identity, uint64_t number, en
 	return ec;
 }
 
-enum ec store_renew(struct store *s, const char *identity, uint64_t number, int64_t life_s, struct wall now,
-                    struct why *why)
+enum ec store_renew(struct store *s, const char *identity, uint64_t number, enum key_algorithm algorithm,
+                    int64_t life_s, struct wall now, struct why *why)
 {
 	char name[STORE_NAME_SIZE];
-	struct generation g;
 	struct store_keys keys;
-	int dir = -1;
-	enum ec ec = find_generation(s, identity, number, name, &dir, &g, &keys, why);
+	struct bytes chain = { 0 };
+	enum ec ec = store_canonical(identity, name, why);
 	if (ec != EC_OK)
 		return ec;
-	for (size_t i = 0; ec == EC_OK && i < keys.num; i++) {
-		struct store_key *k = &keys.keys[i];
-		struct bytes chain = { 0 };
-		if (g.keys[i].issuer != CERT_SELF_SIGNED)
-			continue;
+	ec = store_read(s, name, number, &keys, why);
+	const struct store_key *k = ec == EC_OK ? key_of(&keys, algorithm) : NULL;
+	if (ec == EC_OK && k == NULL)
+		ec = why_set(why, EC_NOT_FOUND, "%s generation %" PRIu64 " has no %s key", name, number,
+		             key_algorithm_name(algorithm));
+	if (ec == EC_OK)
 		ec = make_self_signed(slice_of(k->key_pem.p, k->key_pem.len), name, now, life_s, &chain, why);
-		if (ec == EC_OK)
-			ec = install(s, dir, number, k, bytes_slice(&chain), now, why);
-		bytes_fini(&chain);
-	}
-	store_close_fd(dir);
+	if (ec == EC_OK)
+		ec = store_install(s, name, number, algorithm, bytes_slice(&chain), now, why);
+	bytes_fini(&chain);
 	store_keys_fini(&keys);
 	return ec;
 }

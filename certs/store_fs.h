@@ -94,10 +94,10 @@ enum ec store_csr(struct store *s, const char *identity, uint64_t number, enum k
 enum ec store_install(struct store *s, const char *identity, uint64_t number, enum key_algorithm algorithm,
                       struct slice chain_pem, struct wall now, struct why *why) MUST_CHECK;
 
-/* store_renew re-signs every self-signed certificate of a generation with its
- * own key. DNS is not concerned: the key stays. */
-enum ec store_renew(struct store *s, const char *identity, uint64_t number, int64_t life_s, struct wall now,
-                    struct why *why) MUST_CHECK;
+/* store_renew replaces the certificate of a key, whoever gave it, by a self-signed one of
+ * the same key. DNS is not concerned: the key stays. Errors as store_install. */
+enum ec store_renew(struct store *s, const char *identity, uint64_t number, enum key_algorithm algorithm,
+                    int64_t life_s, struct wall now, struct why *why) MUST_CHECK;
 
 /* store_set_active records which generation is presented. Idempotent. Returns
  * EC_NOT_FOUND unless it is on disk and whole. */

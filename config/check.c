@@ -49,6 +49,15 @@ static void check_identity(const struct config *cfg, const struct config_identit
 		                  "%s has files, but its issuer is %s and does not use them; write issuer: files, or "
 		                  "leave files away",
 		                  id->name, config_issuer_name(id->issuer));
+	if (id->issuer != CONFIG_COMMAND && id->command.num > 0)
+		config_errors_add(errs, EC_SYNTAX, cfg->file_name, id->command_mark, "identities.command",
+		                  "%s has a command, but its issuer is %s and does not run it; write issuer: command, or "
+		                  "leave the command away",
+		                  id->name, config_issuer_name(id->issuer));
+	if (id->issuer == CONFIG_COMMAND && id->command.num == 0)
+		config_errors_add(errs, EC_MISSING, cfg->file_name, id->mark, "identities.command",
+		                  "%s has issuer command and no command; write one, such as [/etc/danegate/issuer-lego]",
+		                  id->name);
 	if (id->issuer == CONFIG_FILES && id->num_files != algorithms)
 		config_errors_add(errs, EC_MISSING, cfg->file_name, id->mark, "identities.files",
 		                  "%s has %zu algorithms and %zu pairs of files; list one {chain: ..., key: ...} for each "
@@ -122,9 +131,12 @@ enum ec config_check_for(const struct config *cfg, enum config_program program, 
 		const struct schema_row *row = &schema_rows[i];
 		if (row->scope != SCHEMA_IN_CONFIG || (row->needed_by & 1u << program) == 0)
 			continue;
-		bool there = row->type == SCHEMA_MAPPINGS ?
-		                     scope_items_num(row, cfg) > 0 :
-		                     **(char *const *)(const void *)((const char *)cfg + row->offset) != '\0';
+		if (!schema_section_chosen(row, cfg))
+			continue;
+		const void *at = (const char *)cfg + row->offset;
+		bool there = row->type == SCHEMA_MAPPINGS    ? scope_items_num(row, cfg) > 0 :
+		             schema_is_list(row->type) ? ((const struct config_list *)at)->num > 0 :
+		                                         **(char *const *)at != '\0';
 		if (there)
 			continue;
 		config_errors_add(errs, EC_MISSING, cfg->file_name, section_mark(cfg, row), row->key,

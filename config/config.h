@@ -24,10 +24,10 @@ enum config_log_format { CONFIG_LOG_LOGFMT, CONFIG_LOG_JSON };
 enum config_log_level { CONFIG_LOG_DEBUG, CONFIG_LOG_INFO, CONFIG_LOG_NOTICE, CONFIG_LOG_WARNING, CONFIG_LOG_ERROR };
 /* Same order as enum key_algorithm in certs/generation.h. */
 enum config_algorithm { CONFIG_ECDSA_P256, CONFIG_RSA_3072, CONFIG_NUM_ALGORITHMS };
-enum config_issuer { CONFIG_SELF_SIGNED, CONFIG_FILES };
+enum config_issuer { CONFIG_SELF_SIGNED, CONFIG_FILES, CONFIG_COMMAND };
 enum config_client_info { CONFIG_CLIENT_NONE, CONFIG_CLIENT_XCLIENT, CONFIG_CLIENT_PROXY_V2, CONFIG_CLIENT_XFORWARD };
 enum config_bare_newline { CONFIG_BARE_REJECT, CONFIG_BARE_NORMALIZE };
-enum config_publisher { CONFIG_RFC2136 };
+enum config_publisher { CONFIG_RFC2136, CONFIG_EXEC, CONFIG_ZONEFILE, CONFIG_NUM_PUBLISHERS };
 enum config_tsig_algorithm { CONFIG_HMAC_SHA256, CONFIG_HMAC_SHA512 };
 enum config_wait { CONFIG_WAIT_TWO_TTL, CONFIG_WAIT_SIGNATURES };
 
@@ -81,6 +81,11 @@ struct config_identity {
 	enum config_issuer issuer;
 	struct config_files *files; /* issuer files: one pair per algorithm */
 	size_t num_files;
+	struct config_list command; /* issuer command: program and arguments */
+	struct config_mark command_mark;
+	int64_t command_timeout_ms;
+	int64_t command_retry_ms;
+	int64_t renew_before_ms; /* 0 = a third of the certificate's life */
 	int64_t certificate_life_ms;
 	struct config_mark mark; /* of its name */
 };
@@ -105,6 +110,7 @@ struct config_smtp {
 	int64_t greeting_delay_ms;
 	int64_t command_timeout_ms;
 	int64_t data_timeout_ms;
+	int64_t message_timeout_ms;
 	int64_t tls_timeout_ms;
 	int64_t session_timeout_ms;
 };
@@ -122,6 +128,18 @@ struct config_rfc2136 {
 	char *tsig_name;
 	enum config_tsig_algorithm tsig_algorithm;
 	char *tsig_key_file;
+	int64_t timeout_ms;
+};
+
+struct config_exec {
+	struct config_list command; /* program and arguments */
+	int64_t timeout_ms;
+};
+
+struct config_zonefile {
+	char *directory;
+	struct config_list reload; /* program and arguments; may be empty */
+	int64_t timeout_ms;
 };
 
 struct config_probe {
@@ -137,7 +155,10 @@ struct config_tlsa_sync {
 	struct config_list instances; /* control sockets of danegate */
 	enum config_publisher publisher;
 	struct config_rfc2136 rfc2136;
+	struct config_exec exec;
+	struct config_zonefile zonefile;
 	int64_t ttl_ms;
+	unsigned digests; /* OR of 1u << enum record_form (tlsa-sync/facts.h) */
 	enum config_wait wait;
 	int64_t floor_ms;
 	uint64_t confirmations;
@@ -147,10 +168,11 @@ struct config_tlsa_sync {
 	int64_t hold_ms;
 	int64_t rotate_every_ms; /* 0 = only when asked */
 	bool own_rrset;
+	struct config_list on_event; /* program and arguments; may be empty */
 	struct config_probe probe;
 };
 
-enum { CONFIG_MARKS = 96 };
+enum { CONFIG_MARKS = 128 };
 
 struct config {
 	char *state_dir;

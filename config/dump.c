@@ -60,7 +60,10 @@ static bool unset(const struct schema_row *row, const void *base)
 {
 	if (row->type == SCHEMA_MAPPINGS)
 		return row->min > 0 && scope_items_num(row, base) == 0;
-	const char *const *text = (const void *)((const char *)base + row->offset);
+	const void *at = (const char *)base + row->offset;
+	if (schema_is_list(row->type))
+		return row->min > 0 && ((const struct config_list *)at)->num == 0;
+	const char *const *text = at;
 	return schema_is_text(row->type) && !row->empty && **text == '\0';
 }
 

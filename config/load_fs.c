@@ -132,7 +132,8 @@ static void check_directory(struct check *c, const char *key, const char *path, 
 		             dir, strerror(errno), c->user == NULL ? "" : " -o ", owner, dir);
 	else if (!S_ISDIR(st.st_mode))
 		ec = why_set(&why, EC_IO, "%s is not a directory; name a directory", dir);
-	else if (access(dir, W_OK | X_OK) != 0)
+	/* A disk that is read-only for now is no mistake in the configuration: who writes there copes. */
+	else if (access(dir, W_OK | X_OK) != 0 && errno != EROFS)
 		ec = why_set(&why, ec_of_errno(errno), "directory %s is not writable (%s); chown or chmod it", dir,
 		             strerror(errno));
 	else if (!inside && (st.st_mode & 022) != 0)
@@ -142,6 +143,31 @@ static void check_directory(struct check *c, const char *key, const char *path, 
 		ec = why_set(&why, EC_PERMISSION, "directory %s does not belong to user %s; chown %s it", dir, owner, owner);
 	if (ec != EC_OK)
 		complain(c, ec, config_mark_of(c->cfg, key), key, &why);
+}
+
+/* A command: the program is there, a file, and may be run. */
+static void check_program_at(struct check *c, const char *key, struct config_mark mark, const struct config_list *command)
+{
+	struct why why = { 0 };
+	struct stat st;
+	enum ec ec = EC_OK;
+	if (command->num == 0)
+		return;
+	const char *path = command->items[0];
+	if (stat(path, &st) != 0)
+		ec = why_set(&why, ec_of_errno(errno), "%s cannot be run (%s); install it or name another program", path,
+		             strerror(errno));
+	else if (!S_ISREG(st.st_mode))
+		ec = why_set(&why, EC_IO, "%s is not a regular file; name a program", path);
+	else if (access(path, X_OK) != 0)
+		ec = why_set(&why, ec_of_errno(errno), "%s cannot be run (%s); chmod +x it", path, strerror(errno));
+	if (ec != EC_OK)
+		complain(c, ec, mark, key, &why);
+}
+
+static void check_program(struct check *c, const char *key, const struct config_list *command)
+{
+	check_program_at(c, key, config_mark_of(c->cfg, key), command);
 }
 
 static void check_user(struct check *c)
@@ -180,7 +206,16 @@ static void check_tlsa_sync(struct check *c)
 	check_directory(c, "tlsa_sync.journal", t->journal, true);
 	check_directory(c, "tlsa_sync.control_socket", t->control_socket, true);
 	check_directory(c, "tlsa_sync.stats_socket", t->stats_socket, true);
-	if (*t->rfc2136.tsig_key_file == '\0')
+	for (size_t i = 0; i < c->cfg->num_identities; i++)
+		check_program_at(c, "identities.command", c->cfg->identities[i].command_mark, &c->cfg->identities[i].command);
+	check_program(c, "tlsa_sync.on_event", &t->on_event);
+	if (t->publisher == CONFIG_EXEC)
+		check_program(c, "tlsa_sync.exec.command", &t->exec.command);
+	if (t->publisher == CONFIG_ZONEFILE) {
+		check_directory(c, "tlsa_sync.zonefile.directory", t->zonefile.directory, false);
+		check_program(c, "tlsa_sync.zonefile.reload", &t->zonefile.reload);
+	}
+	if (t->publisher != CONFIG_RFC2136 || *t->rfc2136.tsig_key_file == '\0')
 		return;
 	static const char key[] = "tlsa_sync.rfc2136.tsig_key_file";
 	struct config_mark mark = config_mark_of(c->cfg, key);

@@ -51,7 +51,10 @@ static void describe_type(const struct schema_row *row, struct writer *w)
 static void describe_rest(const struct schema_row *row, struct writer *w)
 {
 	static const char *const needed[] = { "", "Needed by danegate.", "Needed by tlsa-sync.", "Needed." };
-	if (row->needed_by != 0)
+	struct config of_no_publisher = { .tlsa_sync.publisher = CONFIG_NUM_PUBLISHERS };
+	if (row->needed_by != 0 && !schema_section_chosen(row, &of_no_publisher))
+		writer_str(w, "Needed by tlsa-sync with this publisher.");
+	else if (row->needed_by != 0)
 		writer_str(w, needed[row->needed_by & 3]);
 	else if (row->fallback != NULL && *row->fallback != '\0')
 		writer_format(w, "Default: %s.", row->fallback);

@@ -180,8 +180,11 @@ static void set_list(struct parse *p, const struct schema_row *row, void *base, 
 		return;
 	if (row->type != SCHEMA_MAPPINGS)
 		value_clear(row, base); /* the default goes as a whole */
+	size_t before = p->errs->num;
 	for (yaml_node_item_t *i = node->data.sequence.items.start; i < node->data.sequence.items.top; i++) {
 		const yaml_node_t *item = yaml_document_get_node(&p->doc, *i);
+		if (row->type == SCHEMA_COMMAND && p->errs->num > before)
+			return; /* without its program, an argument would be taken for it */
 		if (row->type != SCHEMA_MAPPINGS) {
 			set_scalar(p, row, base, item);
 			continue;
@@ -213,6 +216,7 @@ static void set_value(struct parse *p, const struct schema_row *row, void *base,
 	case SCHEMA_ADDRESSES:
 	case SCHEMA_SOCKETS:
 	case SCHEMA_NETWORKS:
+	case SCHEMA_COMMAND:
 		set_list(p, row, base, node);
 		break;
 	default:

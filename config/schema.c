@@ -15,12 +15,14 @@
 static const char *const words_log_format[] = { "logfmt", "json", NULL };
 static const char *const words_log_level[] = { "debug", "info", "notice", "warning", "error", NULL };
 static const char *const words_algorithm[] = { "ecdsa-p256", "rsa-3072", NULL };
-static const char *const words_issuer[] = { "self-signed", "files", NULL };
+static const char *const words_issuer[] = { "self-signed", "files", "command", NULL };
 static const char *const words_client_info[] = { "none", "xclient", "proxy-v2", "xforward", NULL };
 static const char *const words_bare_newline[] = { "reject", "normalize", NULL };
-static const char *const words_publisher[] = { "rfc2136", NULL };
+static const char *const words_publisher[] = { "rfc2136", "exec", "zonefile", NULL };
 static const char *const words_tsig[] = { "hmac-sha256", "hmac-sha512", NULL };
 static const char *const words_wait[] = { "two-ttl", "signatures", NULL };
+/* Same order as enum record_form in tlsa-sync/facts.h. */
+static const char *const words_digests[] = { "sha2-256", "sha2-512", NULL };
 
 #define AT(member) .offset = offsetof(struct config, member)
 #define AT_IDENTITY(member) .scope = SCHEMA_IN_IDENTITY, .offset = offsetof(struct config_identity, member)
@@ -80,7 +82,9 @@ const struct schema_row schema_rows[] = {
 	{ "identities.algorithms", SCHEMA_SET, AT_IDENTITY(algorithms), .fallback = "ecdsa-p256",
 	  .words = words_algorithm, .min = 1, .doc = "Kinds of key; one of each kind is made and published." },
 	{ "identities.issuer", SCHEMA_WORD, AT_IDENTITY(issuer), .fallback = "self-signed", .words = words_issuer,
-	  .doc = "Where certificates come from. With files, both key and chain are made elsewhere." },
+	  .doc = "Where certificates come from: danegate signs them itself, which is all that DANE-EE needs; both key and chain are "
+		 "made elsewhere and read from files; or tlsa-sync runs a command that gets them from a CA. Keys are not renewed with "
+		 "them: a roll of tlsa-sync makes new ones." },
 	{ "identities.files", SCHEMA_MAPPINGS, AT_IDENTITY(files), .max = CONFIG_NUM_ALGORITHMS,
 	  .doc = "For issuer files: a chain and a key for each algorithm." },
 	{ "identities.files.chain", SCHEMA_PATH, AT_FILES(chain), .needed_by = SCHEMA_NEEDED_DANEGATE,
@@ -89,9 +93,24 @@ const struct schema_row schema_rows[] = {
 	{ "identities.files.key", SCHEMA_PATH, AT_FILES(key), .needed_by = SCHEMA_NEEDED_DANEGATE,
 	  .mark_offset = offsetof(struct config_files, key_mark),
 	  .doc = "PEM file with the private key, readable by its owner only." },
+	{ "identities.command", SCHEMA_COMMAND, AT_IDENTITY(command), .fallback = "", .max = 64,
+	  .mark_offset = offsetof(struct config_identity, command_mark),
+	  .doc = "For issuer command: the program and its arguments. No shell comes into it. tlsa-sync runs it with a certificate "
+		 "signing request (PEM) as its input and expects the chain (PEM), the leaf first, as its output; see ISSUERS in "
+		 "tlsa-sync(1)." },
+	{ "identities.command_timeout", SCHEMA_DURATION, AT_IDENTITY(command_timeout_ms), .fallback = "5m", .min = SECOND,
+	  .max = HOUR, .step = 1, .doc = "After this long it is killed, with all it has started." },
+	{ "identities.command_retry", SCHEMA_DURATION, AT_IDENTITY(command_retry_ms), .fallback = "5m", .min = SECOND,
+	  .max = 6 * HOUR, .step = SECOND,
+	  .doc = "Pause before it is run again after a failure; doubled after each further one, up to 6h. CAs limit how often one "
+		 "may fail." },
+	{ "identities.renew_before", SCHEMA_DURATION, AT_IDENTITY(renew_before_ms), .fallback = "0", .max = 10 * YEAR,
+	  .step = SECOND, .doc = "With issuer command: how long before its end a certificate is renewed, with the same key. 0 means a third "
+	  "of its life." },
 	{ "identities.certificate_life", SCHEMA_DURATION, AT_IDENTITY(certificate_life_ms), .fallback = "90d",
 	  .min = HOUR, .max = 10 * YEAR, .step = SECOND,
-	  .doc = "Life of a self-signed certificate. It is signed anew, with the same key, when a third is left." },
+	  .doc = "Life of a self-signed certificate. It is signed anew, with the same key, when a third is left. With issuer command "
+		 "a key has such a certificate until the CA has given one." },
 
 	{ "backend", SCHEMA_SECTION, .doc = "The mail system behind the edge." },
 	{ "backend.address", SCHEMA_NEXT_HOP, AT(backend.address), .needed_by = SCHEMA_NEEDED_DANEGATE,
@@ -113,7 +132,8 @@ const struct schema_row schema_rows[] = {
 
 	{ "smtp", SCHEMA_SECTION, .doc = "The dialogue with clients." },
 	{ "smtp.bare_newline", SCHEMA_WORD, AT(smtp.bare_newline), .fallback = "reject", .words = words_bare_newline,
-	  .doc = "What happens to a CR or LF alone in a message: it is refused, or made a whole line end. It never passes." },
+	  .doc = "What happens to a CR or LF alone in a message: it is refused, or made a whole line end. It never passes, except "
+		 "with BODY=BINARYMIME (RFC 3030), where a message has no lines." },
 	{ "smtp.bare_newline_exempt", SCHEMA_NETWORKS, AT(smtp.bare_newline_exempt), .fallback = "", .max = 1000,
 	  .doc = "Networks of old clients whose messages get whole line ends even where smtp.bare_newline says reject." },
 	{ "smtp.max_message_size", SCHEMA_SIZE, AT(smtp.max_message_size), .fallback = "50M", .min = KIB, .max = 16 * GIB,
@@ -132,6 +152,8 @@ const struct schema_row schema_rows[] = {
 	  .max = HOUR, .step = 1, .doc = "Longest wait for a command (RFC 5321 4.5.3.2.7 asks for 5 minutes)." },
 	{ "smtp.data_timeout", SCHEMA_DURATION, AT(smtp.data_timeout_ms), .fallback = "300s", .min = 100, .max = HOUR,
 	  .step = 1, .doc = "Longest wait between two pieces of a message." },
+	{ "smtp.message_timeout", SCHEMA_DURATION, AT(smtp.message_timeout_ms), .fallback = "30m", .min = 100, .max = DAY,
+	  .step = 1, .doc = "Longest time for the whole of a message, from DATA or the first BDAT to its end." },
 	{ "smtp.tls_timeout", SCHEMA_DURATION, AT(smtp.tls_timeout_ms), .fallback = "30s", .min = 100,
 	  .max = 10 * MINUTE, .step = 1, .doc = "Longest TLS handshake." },
 	{ "smtp.session_timeout", SCHEMA_DURATION, AT(smtp.session_timeout_ms), .fallback = "3600s", .min = SECOND,
@@ -139,11 +161,11 @@ const struct schema_row schema_rows[] = {
 
 	{ "limits", SCHEMA_SECTION, .doc = "Bounds on what clients may take. They never withhold STARTTLS (RFC 7672 9.2)." },
 	{ "limits.sessions", SCHEMA_COUNT, AT(limits.sessions), .fallback = "10000", .min = 1, .max = 1000000,
-	  .doc = "Sessions at once in one worker." },
+	  .doc = "Sessions at once in one worker; each takes one of the descriptors that a process may have." },
 	{ "limits.sessions_per_address", SCHEMA_COUNT, AT(limits.sessions_per_address), .fallback = "100", .min = 1,
-	  .max = 1000000, .doc = "Sessions at once from one IPv4 address or one IPv6 /64." },
+	  .max = 1000000, .doc = "Sessions at once from one IPv4 address or one IPv6 /64, in all workers together." },
 	{ "limits.sessions_per_prefix", SCHEMA_COUNT, AT(limits.sessions_per_prefix), .fallback = "1000", .min = 1,
-	  .max = 1000000, .doc = "Sessions at once from one IPv4 /24 or IPv6 /56." },
+	  .max = 1000000, .doc = "Sessions at once from one IPv4 /24 or IPv6 /56, in all workers together." },
 	{ "limits.tiny_tls_records", SCHEMA_COUNT, AT(limits.tiny_tls_records), .fallback = "10000", .min = 100,
 	  .max = 1000000000, .doc = "TLS records in a session beyond one for every 16 octets that they carry. A client that "
 	  "sends each octet in a record of its own is cut off here; one that writes lines never comes near." },
@@ -161,7 +183,8 @@ const struct schema_row schema_rows[] = {
 	{ "tlsa_sync.instances", SCHEMA_SOCKETS, AT(tlsa_sync.instances), .fallback = "/run/danegate/control.sock",
 	  .min = 1, .max = 64, .doc = "Control sockets of every danegate that serves the identities." },
 	{ "tlsa_sync.publisher", SCHEMA_WORD, AT(tlsa_sync.publisher), .fallback = "rfc2136", .words = words_publisher,
-	  .doc = "How DNS is changed." },
+	  .doc = "How DNS is changed: by RFC 2136 updates to the primary, by a command of yours, or by files that the zone "
+		 "includes. The section of that name has the rest; those of the others are not looked at." },
 	{ "tlsa_sync.rfc2136", SCHEMA_SECTION, .doc = "Dynamic updates (RFC 2136) signed with TSIG (RFC 8945)." },
 	{ "tlsa_sync.rfc2136.server", SCHEMA_ADDRESS, AT(tlsa_sync.rfc2136.server), .fallback = "", .empty = true,
 	  .port = 53, .doc = "Where updates are sent. Empty means the primary that the zone's SOA names." },
@@ -172,8 +195,29 @@ const struct schema_row schema_rows[] = {
 	{ "tlsa_sync.rfc2136.tsig_key_file", SCHEMA_PATH, AT(tlsa_sync.rfc2136.tsig_key_file),
 	  .needed_by = SCHEMA_NEEDED_TLSA_SYNC,
 	  .doc = "File with its secret in base64, readable by its owner only." },
+	{ "tlsa_sync.rfc2136.timeout", SCHEMA_DURATION, AT(tlsa_sync.rfc2136.timeout_ms), .fallback = "10s", .min = 100,
+	  .max = 5 * MINUTE, .step = 1, .doc = "Longest wait for the answer to an update. Then it may have been applied, and the servers are asked." },
+	{ "tlsa_sync.exec", SCHEMA_SECTION, .doc = "A command for each change, for DNS with an interface of its own; see tlsa-sync(1)." },
+	{ "tlsa_sync.exec.command", SCHEMA_COMMAND, AT(tlsa_sync.exec.command), .min = 1, .max = 64,
+	  .needed_by = SCHEMA_NEEDED_TLSA_SYNC,
+	  .doc = "The program and its arguments. No shell comes into it. It gets the change as JSON and answers in JSON." },
+	{ "tlsa_sync.exec.timeout", SCHEMA_DURATION, AT(tlsa_sync.exec.timeout_ms), .fallback = "60s", .min = 100, .max = HOUR,
+	  .step = 1, .doc = "After this long it is killed, with all it has started." },
+	{ "tlsa_sync.zonefile", SCHEMA_SECTION, .doc = "Files that zones include, one for each identity." },
+	{ "tlsa_sync.zonefile.directory", SCHEMA_PATH, AT(tlsa_sync.zonefile.directory), .needed_by = SCHEMA_NEEDED_TLSA_SYNC,
+	  .doc = "Where the files are: NAME.tlsa holds the TLSA records of identity NAME and nothing else." },
+	{ "tlsa_sync.zonefile.reload", SCHEMA_COMMAND, AT(tlsa_sync.zonefile.reload), .fallback = "", .max = 64,
+	  .doc = "A command, with its arguments, that makes the primary read the zone again; it also has to raise the serial of the "
+		 "SOA where the server does not. The name of the zone is in its environment as TLSA_SYNC_ZONE, that of the owner of "
+		 "the records as TLSA_SYNC_OWNER, the file as TLSA_SYNC_FILE. Empty means that something else looks after that." },
+	{ "tlsa_sync.zonefile.timeout", SCHEMA_DURATION, AT(tlsa_sync.zonefile.timeout_ms), .fallback = "60s", .min = 100,
+	  .max = HOUR, .step = 1, .doc = "After this long it is killed, with all it has started." },
 	{ "tlsa_sync.ttl", SCHEMA_DURATION, AT(tlsa_sync.ttl_ms), .fallback = "1h", .min = SECOND, .max = 7 * DAY,
 	  .step = SECOND, .doc = "TTL of the TLSA records." },
+	{ "tlsa_sync.digests", SCHEMA_SET, AT(tlsa_sync.digests), .fallback = "sha2-256", .words = words_digests, .min = 1,
+	  .doc = "Records published for each key: DANE-EE(3) SPKI(1) with these digests. Every client has SHA2-256 (3 1 1); SHA2-512 "
+		 "(3 1 2) beside it doubles the set, and alone is not understood by all. A change is made in the order of RFC 7671 8.3: "
+		 "the new records of every key first, and when no cache can lack them the old ones go." },
 	{ "tlsa_sync.wait", SCHEMA_WORD, AT(tlsa_sync.wait), .fallback = "two-ttl", .words = words_wait,
 	  .doc = "When caches are trusted to have the new set: two TTLs after every server had it (RFC 7671 8.1), or also "
 		 "not before the last signature over the old set has expired." },
@@ -193,6 +237,10 @@ const struct schema_row schema_rows[] = {
 	  .step = SECOND, .doc = "Time from one roll to the next; 0 means only when asked." },
 	{ "tlsa_sync.own_rrset", SCHEMA_BOOL, AT(tlsa_sync.own_rrset), .fallback = "false",
 	  .doc = "Also delete TLSA records that we did not make. Otherwise they are reported." },
+	{ "tlsa_sync.on_event", SCHEMA_COMMAND, AT(tlsa_sync.on_event), .fallback = "", .max = 64,
+	  .doc = "A command, with its arguments, that is told of each change of state and of each alarm: one JSON object as its input, "
+		 "see EVENTS in tlsa-sync(1). No shell comes into it. Runs follow one another, each for at most 30s; whatever becomes of "
+		 "them, the roll goes on." },
 	{ "tlsa_sync.probe", SCHEMA_SECTION, .doc = "Looking at the served key from outside, by SMTP and STARTTLS." },
 	{ "tlsa_sync.probe.port", SCHEMA_COUNT, AT(tlsa_sync.probe.port), .fallback = "25", .min = 1, .max = 65535,
 	  .doc = "Port to connect to." },
@@ -278,6 +326,20 @@ const struct schema_row *schema_nearest(const char *prefix, struct slice key)
 	return best;
 }
 
+bool schema_section_chosen(const struct schema_row *row, const struct config *cfg)
+{
+	static const char above[] = "tlsa_sync.";
+	if (strncmp(row->key, above, sizeof above - 1) != 0)
+		return true;
+	const char *name = row->key + sizeof above - 1;
+	for (unsigned i = 0; words_publisher[i] != NULL; i++) {
+		size_t len = strlen(words_publisher[i]);
+		if (strncmp(name, words_publisher[i], len) == 0 && name[len] == '.')
+			return i == (unsigned)cfg->tlsa_sync.publisher;
+	}
+	return true;
+}
+
 unsigned schema_used_by(const struct schema_row *row)
 {
 	/* By the first part of the key; what is not here is for danegate alone. */
@@ -304,5 +366,5 @@ bool schema_is_text(enum schema_type type)
 
 bool schema_is_list(enum schema_type type)
 {
-	return type == SCHEMA_ADDRESSES || type == SCHEMA_SOCKETS || type == SCHEMA_NETWORKS;
+	return type == SCHEMA_ADDRESSES || type == SCHEMA_SOCKETS || type == SCHEMA_NETWORKS || type == SCHEMA_COMMAND;
 }

@@ -26,6 +26,7 @@ enum schema_type {
 	SCHEMA_ADDRESSES, /* struct config_list */
 	SCHEMA_SOCKETS, /* struct config_list */
 	SCHEMA_NETWORKS, /* struct config_list: ADDRESS/BITS or ADDRESS */
+	SCHEMA_COMMAND, /* struct config_list: absolute path of a program, then its arguments */
 	SCHEMA_MAPPINGS, /* list of mappings; members are rows of the next scope */
 	SCHEMA_NUM_TYPES
 };
@@ -68,6 +69,10 @@ bool schema_parent_is(const struct schema_row *row, const char *prefix);
 /* schema_nearest returns the row that `key`, an unknown key under section
  * `prefix`, was probably meant to be, or NULL. */
 const struct schema_row *schema_nearest(const char *prefix, struct slice key);
+
+/* schema_section_chosen tells whether the setting matters with the publisher that
+ * `cfg` names: the section of another one may stay empty. */
+bool schema_section_chosen(const struct schema_row *row, const struct config *cfg);
 
 /* schema_used_by returns the programs that read the setting, as bits 1u << enum
  * config_program. */

@@ -9,7 +9,7 @@
 #include "base/network.h"
 
 /* sun_path has 108 octets, the NUL included (unix(7)). */
-enum { SOCKET_PATH_MAX = 107, PATH_TEXT_MAX = 1024, TEXT_MAX = 255, HOST_MAX = 253, LABEL_MAX = 63 };
+enum { SOCKET_PATH_MAX = 107, PATH_TEXT_MAX = 1024, TEXT_MAX = 255, ARGUMENT_MAX = 4096, HOST_MAX = 253, LABEL_MAX = 63 };
 
 static void *member(const struct schema_row *row, void *base)
 {
@@ -231,7 +231,7 @@ enum ec value_check(const struct schema_row *row, struct slice text, struct why 
 	enum ec ec = check_printable(text, why);
 	if (ec != EC_OK)
 		return ec;
-	if (text.len == 0 && row->empty)
+	if (text.len == 0 && (row->empty || row->type == SCHEMA_COMMAND))
 		return EC_OK;
 	if (text.len == 0)
 		return why_set(why, EC_SYNTAX, "has no value; write %s", value_kind(row->type));
@@ -251,6 +251,8 @@ enum ec value_check(const struct schema_row *row, struct slice text, struct why 
 		return check_address(row, text, why);
 	case SCHEMA_NETWORKS:
 		return check_network(text, why);
+	case SCHEMA_COMMAND:
+		return text.len <= ARGUMENT_MAX ? EC_OK : why_set(why, EC_RANGE, "is too long; write at most 4096 characters");
 	case SCHEMA_NEXT_HOP:
 		return check_next_hop(row, text, why);
 	case SCHEMA_DURATION:
@@ -287,7 +289,12 @@ static char *copy(struct slice text)
 static enum ec list_add(const struct schema_row *row, struct config_list *list, struct slice text,
                         struct config_mark mark, struct why *why)
 {
-	for (size_t i = 0; i < list->num; i++)
+	if (row->type == SCHEMA_COMMAND && list->num == 0) {
+		enum ec ec = check_path(text, PATH_TEXT_MAX, why);
+		if (ec != EC_OK)
+			return ec;
+	}
+	for (size_t i = 0; i < list->num && row->type != SCHEMA_COMMAND; i++)
 		if (slice_eq(slice_str(list->items[i]), text))
 			return why_set(why, EC_DUPLICATE, "%.*s is in the list twice; leave one away", SHOWN(text));
 	if ((int64_t)list->num >= row->max)

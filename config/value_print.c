@@ -21,6 +21,7 @@ const char *value_kind(enum schema_type type)
 		[SCHEMA_ADDRESSES] = "a list of IP addresses such as [\"192.0.2.1:25\", \"[2001:db8::1]:25\"]",
 		[SCHEMA_SOCKETS] = "a list of socket paths such as [/run/danegate/control.sock]",
 		[SCHEMA_NETWORKS] = "a list of networks such as [192.0.2.0/24, \"2001:db8::/32\"]",
+		[SCHEMA_COMMAND] = "a program by its absolute path and its arguments, such as [/usr/sbin/rndc, reload]",
 		[SCHEMA_MAPPINGS] = "a list, each item starting with \"- \"",
 	};
 	return kinds[type];

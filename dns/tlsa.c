@@ -170,8 +170,6 @@ bool tlsa_eq(const struct tlsa *a, const struct tlsa *b)
 
 bool tlsa_usable(const struct tlsa *t, struct why *why)
 {
-	char kind[TLSA_KIND_SIZE];
-	tlsa_print_kind(kind, t);
 	const char *wrong = NULL;
 	if (t->usage == TLSA_PKIX_TA || t->usage == TLSA_PKIX_EE)
 		wrong = "SMTP clients treat usages 0 and 1 as unusable (RFC 7672 3.1.3)";
@@ -187,8 +185,11 @@ bool tlsa_usable(const struct tlsa *t, struct why *why)
 		wrong = "a SHA2-512 digest has 64 octets";
 	else if (t->len == 0)
 		wrong = "it has no data";
-	if (wrong != NULL)
+	if (wrong != NULL && why != NULL) {
+		char kind[TLSA_KIND_SIZE];
+		tlsa_print_kind(kind, t);
 		(void)why_set(why, EC_UNSUPPORTED, "%s: %s", kind, wrong);
+	}
 	return wrong == NULL;
 }
 

@@ -22,7 +22,7 @@ static enum ec check_update(const struct update *u, struct why *why)
 		dns_name_print(zone, &u->zone);
 		return why_set(why, EC_INVARIANT, "%.200s is not in the zone %.200s", owner, zone);
 	}
-	if (u->adds.num == 0 && u->deletes.num == 0 && !u->replace)
+	if (u->adds.num == 0 && u->deletes.num == 0 && !u->replace && !u->rehearsal)
 		return why_set(why, EC_INVARIANT, "an update that changes nothing");
 	for (unsigned i = 0; i < u->adds.num; i++) {
 		if (tlsa_set_has(&u->deletes, &u->adds.items[i]))
@@ -33,7 +33,7 @@ static enum ec check_update(const struct update *u, struct why *why)
 	return EC_OK;
 }
 
-static ldns_rr *make_rr(const struct update *u, ldns_rr_class class, uint32_t ttl_s)
+static ldns_rr *make_rr(const struct update *u, ldns_rr_class class, ldns_rr_type type, uint32_t ttl_s)
 {
 	ldns_rr *rr = ldns_rr_new();
 	ldns_rdf *owner = ldns_dname_new_frm_data(u->owner.len, u->owner.wire);
@@ -43,7 +43,7 @@ static ldns_rr *make_rr(const struct update *u, ldns_rr_class class, uint32_t tt
 		return NULL;
 	}
 	ldns_rr_set_owner(rr, owner);
-	ldns_rr_set_type(rr, LDNS_RR_TYPE_TLSA);
+	ldns_rr_set_type(rr, type);
 	ldns_rr_set_class(rr, class);
 	ldns_rr_set_ttl(rr, ttl_s);
 	return rr;
@@ -66,7 +66,7 @@ static enum ec push_record(ldns_rr_list *list, const struct update *u, ldns_rr_c
 {
 	if (t != NULL && (t->len == 0 || t->len > TLSA_DATA_MAX))
 		return why_set(why, EC_UNSUPPORTED, "a TLSA record with %u octets of data can't be written or deleted", t->len);
-	ldns_rr *rr = make_rr(u, class, ttl_s);
+	ldns_rr *rr = make_rr(u, class, LDNS_RR_TYPE_TLSA, ttl_s);
 	bool good = rr != NULL;
 	if (good && t != NULL)
 		good = push_field(rr, LDNS_RDF_TYPE_CERTIFICATE_USAGE, &t->usage, 1) &&
@@ -85,6 +85,10 @@ static enum ec push_record(ldns_rr_list *list, const struct update *u, ldns_rr_c
 static enum ec push_changes(ldns_rr_list *list, const struct update *u, struct why *why)
 {
 	enum ec ec = EC_OK;
+	if (u->rehearsal) {
+		const struct tlsa nobodys = tlsa_311((const uint8_t[32]){ 0 });
+		return push_record(list, u, LDNS_RR_CLASS_NONE, 0, &nobodys, why);
+	}
 	if (u->replace)
 		ec = push_record(list, u, LDNS_RR_CLASS_ANY, 0, NULL, why);
 	for (unsigned i = 0; ec == EC_OK && !u->replace && i < u->deletes.num; i++)
@@ -94,15 +98,32 @@ static enum ec push_changes(ldns_rr_list *list, const struct update *u, struct w
 	return ec;
 }
 
+/* RFC 2136 2.4.4 "name is in use" and 2.4.5 "name is not in use": one of them fails. */
+static bool push_contradiction(ldns_rr_list *list, const struct update *u)
+{
+	static const ldns_rr_class classes[] = { LDNS_RR_CLASS_ANY, LDNS_RR_CLASS_NONE };
+	for (size_t i = 0; i < sizeof classes / sizeof classes[0]; i++) {
+		ldns_rr *rr = make_rr(u, classes[i], LDNS_RR_TYPE_ANY, 0);
+		if (rr == NULL || !ldns_rr_list_push_rr(list, rr)) {
+			ldns_rr_free(rr);
+			return false;
+		}
+	}
+	return true;
+}
+
 static enum ec make_packet(const struct update *u, uint16_t id, ldns_pkt **out, struct why *why)
 {
 	ldns_rr_list *list = ldns_rr_list_new();
+	ldns_rr_list *conditions = ldns_rr_list_new();
 	ldns_rdf *zone = ldns_dname_new_frm_data(u->zone.len, u->zone.wire);
-	enum ec ec = list != NULL && zone != NULL ? push_changes(list, u, why) : EC_NO_MEMORY;
+	enum ec ec = list != NULL && conditions != NULL && zone != NULL ? push_changes(list, u, why) : EC_NO_MEMORY;
 	*out = NULL;
+	if (ec == EC_OK && u->rehearsal && !push_contradiction(conditions, u))
+		ec = EC_NO_MEMORY;
 	if (ec == EC_OK) {
-		/* takes `zone`, copies the list */
-		*out = ldns_update_pkt_new(zone, LDNS_RR_CLASS_IN, NULL, list, NULL);
+		/* takes `zone`, copies the lists */
+		*out = ldns_update_pkt_new(zone, LDNS_RR_CLASS_IN, conditions, list, NULL);
 		if (*out == NULL)
 			ec = EC_NO_MEMORY;
 		else
@@ -112,6 +133,7 @@ static enum ec make_packet(const struct update *u, uint16_t id, ldns_pkt **out, 
 		ldns_pkt_set_id(*out, id);
 	ldns_rdf_deep_free(zone);
 	ldns_rr_list_deep_free(list);
+	ldns_rr_list_deep_free(conditions);
 	return ec;
 }
 
@@ -151,6 +173,7 @@ enum ec update_build(const struct update *u, const struct tsig_key *key, uint16_
 	if (ldns_pkt2wire(&wire, p, &out->len) == LDNS_STATUS_OK && out->len <= sizeof out->wire) {
 		memcpy(out->wire, wire, out->len);
 		out->id = id;
+		out->rehearsal = u->rehearsal;
 		ec = EC_OK;
 	}
 out:
@@ -352,9 +375,11 @@ enum ec update_check(struct slice reply, const struct update_request *request, c
 		if (verified != EC_OK)
 			return verified;
 	}
-	if (out->rcode != DNS_NOERROR)
+	bool rehearsed = request->rehearsal && (out->rcode == DNS_NXDOMAIN || out->rcode == DNS_YXDOMAIN);
+	if (out->rcode != DNS_NOERROR && !rehearsed)
 		return explain_rcode(&j);
 	if (key != NULL && !out->proven)
-		return why_set(why, EC_OUTCOME_UNKNOWN, "%s answered NOERROR without a signature: that proves nothing", server);
+		return why_set(why, EC_OUTCOME_UNKNOWN, "%s answered %s without a signature: that proves nothing", server,
+			       dns_rcode_name(out->rcode));
 	return EC_OK;
 }

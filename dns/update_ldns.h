@@ -14,12 +14,17 @@
  * records, adds are exact too: sending it twice changes nothing more, and somebody
  * else's records stay. With `replace` the whole TLSA RRset is deleted first, then
  * `adds` is added, in one request: the only way to change the TTL of a set that is
- * already there (a Knot ignores an add that differs in TTL only). */
+ * already there (a Knot ignores an add that differs in TTL only).
+ * A `rehearsal` changes nothing and needs no sets: it asks for the deletion of a record that
+ * nobody has, on the condition that the owner name is in use and is not. A server that gets
+ * as far as finding that this can't be has accepted the key and, unless it looks at
+ * conditions first, what the key wants to do. RFC 2136 2.4, 3.2. */
 struct update {
 	struct dns_name zone;
 	struct dns_name owner;
 	uint32_t ttl_s;
 	bool replace;
+	bool rehearsal;
 	struct tlsa_set adds;
 	struct tlsa_set deletes;
 };
@@ -28,6 +33,7 @@ enum { UPDATE_WIRE_MAX = 4096 };
 
 struct update_request {
 	uint16_t id;
+	bool rehearsal;
 	size_t len;
 	uint8_t wire[UPDATE_WIRE_MAX];
 	bool has_mac;
@@ -51,7 +57,8 @@ struct update_outcome {
 
 /* update_check reads the reply to `request`. `key` as in update_build; `now_s` is
  * the wall clock. Returns
- *   EC_OK               NOERROR, and proven if the request was signed
+ *   EC_OK               NOERROR, and proven if the request was signed; of a rehearsal, also
+ *                       that a condition about the name failed (NXDOMAIN, YXDOMAIN)
  *   EC_AGAIN            a message that is not the reply (other id or not a reply): read on
  *   EC_SYNTAX           not readable as DNS
  *   EC_TSIG             the server did not accept our signature (BADKEY, BADSIG, BADTIME), or

@@ -63,7 +63,9 @@ static void finish(struct update_call *c, enum ec ec, const struct update_outcom
 static void fail(struct update_call *c, enum ec before, const char *what)
 {
 	struct why why = { 0 };
-	if (c->sent)
+	if (c->request.rehearsal)
+		finish(c, why_set(&why, before, "%s: %s", c->server, what), NULL, &why);
+	else if (c->sent)
 		finish(c, why_set(&why, EC_OUTCOME_UNKNOWN, "%s: %s after the update was sent: it may have been applied",
 				  c->server, what), NULL, &why);
 	else
@@ -99,7 +101,7 @@ static bool judge_one(struct update_call *c)
 	struct why why = { 0 };
 	struct slice reply = slice_first(slice_from(in, 2), len);
 	enum ec ec = update_check(reply, &c->request, c->key, (int64_t)time(NULL), c->server, &outcome, &why);
-	if (ec == EC_SYNTAX) {
+	if (ec == EC_SYNTAX && !c->request.rehearsal) {
 		why_prefix(&why, "the answer can't be read, so the update may have been applied");
 		ec = EC_OUTCOME_UNKNOWN;
 	}

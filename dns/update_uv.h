@@ -16,6 +16,7 @@ struct update_call;
  *   EC_IO, EC_TIMEOUT   could not connect: certainly nothing was changed
  *   EC_OUTCOME_UNKNOWN  the request went out (or part of it), and no readable
  *                       reply came back: ask the servers what they serve
+ * A rehearsal changes nothing, so of it nothing is unknown: those are EC_IO, EC_TIMEOUT, EC_SYNTAX then.
  * `outcome` and `why` are lent for the call; `outcome` is zeroed unless a reply was read. */
 typedef void update_done(void *arg, enum ec ec, const struct update_outcome *outcome, const struct why *why);
 
