@@ -91,10 +91,17 @@ static void on_looked(void *arg)
 	look_done(arg);
 }
 
+static void on_zones(void *arg, const struct fact_zone *zones, size_t num)
+{
+	struct controller *c = arg;
+	facts_set_zones(c->facts, zones, num);
+}
+
 static void on_found(void *arg, enum ec ec, const struct server_id *servers, size_t num_servers,
                      const char *const *addresses, size_t num_addresses, const struct why *addresses_why,
                      const struct why *why);
 static const struct evidence_events evidence_events = {
+	.zones = on_zones,
 	.found = on_found,
 	.server = on_server,
 	.looked = on_looked,
@@ -230,11 +237,13 @@ static void update_noted(struct controller *c, enum outcome outcome, const char 
 	update_backoff(c);
 }
 
-static void on_update(void *arg, enum outcome outcome, const struct why *why)
+static void on_update(void *arg, const struct publish_result *result)
 {
 	struct controller *c = arg;
 	c->update = NULL;
-	update_noted(c, outcome, outcome == OUTCOME_OK ? "" : why->text);
+	if (result->outcome == OUTCOME_OK)
+		rehearsal_proven(&c->rehearsal);
+	update_noted(c, result->outcome, result->outcome == OUTCOME_OK ? "" : result->words);
 	action_done(c);
 }
 
@@ -262,14 +271,14 @@ static bool start_update(struct controller *c)
 	if (!controller_save(c, NULL, NULL))
 		return false;
 	c->pending = 1;
-	if (publisher_send(c->world->publisher, map, c->policy.ttl_s, &d->adds, &d->deletes, on_update, c, &c->update,
-	                   &why) == EC_OK)
+	const struct publish_change change = { c->facts->identity, map, c->policy.ttl_s, d->adds, d->deletes, d->wanted };
+	if (publisher_send(c->world->publisher, &change, on_update, c, &c->update, &why) == EC_OK)
 		return true;
 	update_noted(c, OUTCOME_FAILED, why.text);
 	return false;
 }
 
-/* --- what is asked of one instance: RA_PREPARE, RA_SWAP, RA_RETIRE, RA_CERTIFY --- */
+/* --- what is asked of one instance: RA_PREPARE, RA_SWAP, RA_RETIRE --- */
 
 static const struct instance_action {
 	const char *verb;
@@ -279,7 +288,6 @@ static const struct instance_action {
 	[RA_PREPARE] = { "prepare", ASK_PREPARE, PREPARE_TIMEOUT_MS },
 	[RA_SWAP] = { "swap", ASK_SWAP, SWAP_TIMEOUT_MS },
 	[RA_RETIRE] = { "retire", ASK_RETIRE, RETIRE_TIMEOUT_MS },
-	[RA_CERTIFY] = { "certify", ASK_CERTIFY, 0 },
 };
 
 static void ask_noted(struct controller *c, unsigned instance, enum outcome outcome, const char *words)
@@ -330,11 +338,6 @@ static bool start_ask(struct controller *c)
 	facts_asked(c->facts, d->instance, ia->kind, d->generation, now);
 	if (!controller_save(c, NULL, NULL))
 		return false;
-	if (d->action == RA_CERTIFY) {
-		ask_noted(c, d->instance, OUTCOME_FAILED,
-		          "no issuer runs here: danegate makes its own certificates or is given them as files");
-		return false;
-	}
 	c->pending = 1;
 	json_t *request = json_pack("{s:s, s:s}", "do", ia->verb, "identity", c->facts->identity);
 	if (d->action != RA_PREPARE && request != NULL)
@@ -381,11 +384,67 @@ static bool start_probe(struct controller *c)
 	return probes_start(c->world->loop, &plan, events, c, &c->probes) == EC_OK;
 }
 
+/* --- RA_CERTIFY: beside everything else, for a CA may take its time --- */
+
+static void issue_noted(struct controller *c, enum outcome outcome, const char *words)
+{
+	struct fact_issue *i = &c->facts->issue;
+	c->counts.issues[outcome]++;
+	facts_issue_done(c->facts, outcome, words, controller_now(c));
+	struct log_line l;
+	log_begin(&l, outcome == OUTCOME_OK ? LOG_NOTICE : LOG_WARNING, "certify");
+	log_str(&l, "identity", c->facts->identity);
+	log_str(&l, "instance", c->facts->instances[i->instance].name);
+	log_int(&l, "generation", (int64_t)i->generation);
+	log_str(&l, "algorithm", key_algorithm_name(i->algorithm));
+	log_str(&l, "outcome", outcome == OUTCOME_OK ? "installed" : outcome == OUTCOME_FAILED ? "failed" : "unknown");
+	log_str(&l, "why", words);
+	log_end(&l);
+	char line[WHY_SIZE + FACT_NAME];
+	(void)snprintf(line, sizeof line, "%s: generation %llu, %s: %s", c->facts->instances[i->instance].name,
+	               (unsigned long long)i->generation, key_algorithm_name(i->algorithm),
+	               outcome == OUTCOME_OK ? "a certificate was installed" : words);
+	note_event(c, "certify", line);
+	if (outcome != OUTCOME_OK)
+		controller_complain(c, "certify", NULL, words);
+}
+
+static void on_issued(void *arg, enum outcome outcome, const struct why *why)
+{
+	struct controller *c = arg;
+	c->issuing = NULL;
+	issue_noted(c, outcome, outcome == OUTCOME_OK ? "" : why->text);
+	controller_step(c);
+}
+
+bool action_certify(struct controller *c)
+{
+	const struct decision *d = &c->decision;
+	const struct config_identity *id = &c->world->cfg->identities[c->index];
+	const struct issuer_job job = {
+		.identity = c->facts->identity,
+		.generation = d->generation,
+		.algorithm = d->algorithm,
+		.command = &id->command,
+		.timeout_ms = (int)id->command_timeout_ms,
+	};
+	struct fact_issue before = c->facts->issue;
+	assert(c->issuing == NULL && d->instance < c->world->num_agents);
+	facts_issue_sent(c->facts, d->instance, d->generation, d->algorithm, d->tries, controller_now(c));
+	if (!controller_save(c, NULL, NULL)) {
+		c->facts->issue = before; /* what is not on the disk has not been begun */
+		return false;
+	}
+	if (issuer_start(c->world->loop, c->world->agents[d->instance], &job, on_issued, c, &c->issuing) != EC_OK)
+		issue_noted(c, OUTCOME_FAILED, "out of memory");
+	return true;
+}
+
 /* --- dispatch --- */
 
 static bool (*const starts[RA_NUM_ACTIONS])(struct controller *c) = {
 	[RA_FIND] = start_find,      [RA_LOOK] = start_look, [RA_PREPARE] = start_ask, [RA_UPDATE] = start_update,
-	[RA_CERTIFY] = start_ask,    [RA_SWAP] = start_ask,  [RA_PROBE] = start_probe, [RA_RETIRE] = start_ask,
+	[RA_SWAP] = start_ask,       [RA_PROBE] = start_probe, [RA_RETIRE] = start_ask,
 };
 
 bool action_start(struct controller *c)
@@ -400,6 +459,9 @@ void action_cancel(struct controller *c)
 		agent_cancel(c->asks[i].call);
 	probes_cancel(c->probes);
 	publisher_cancel(c->update);
+	rehearsal_cancel(&c->rehearsal);
+	issuer_cancel(c->issuing);
+	c->issuing = NULL;
 	c->probes = NULL;
 	c->update = NULL;
 }

@@ -36,6 +36,24 @@ static struct age age_proof(const struct facts *f, unsigned digest, int64_t *out
 	return a;
 }
 
+/* Until when an update sent lately may undo what is in the zone for this key: take its record
+ * away, or add others' of a form in which it has none. */
+static int64_t age_late_ms(const struct facts *f, const struct fact_digest *d)
+{
+	int64_t until = 0;
+	for (enum record_form form = 0; form < FORM_NUM; form++) {
+		bool in = d->added[form].count_ms > d->deleted[form].count_ms;
+		bool other_in = d->added[1 - form].count_ms > d->deleted[1 - form].count_ms;
+		int64_t last = in || !other_in ? d->deleted[form].count_ms : 0; /* a form that was dropped is no loss */
+		for (size_t i = 0; !in && i < f->num_digests; i++)
+			if (f->digests[i].added[form].count_ms > last)
+				last = f->digests[i].added[form].count_ms;
+		if (last != 0 && last + ROLLOVER_LATE_MS > until)
+			until = last + ROLLOVER_LATE_MS;
+	}
+	return until;
+}
+
 struct age age_of(const struct facts *f, const struct policy *p, const uint8_t spki_sha256[32], struct stamp now)
 {
 	int digest = facts_digest(f, spki_sha256);
@@ -54,6 +72,7 @@ struct age age_of(const struct facts *f, const struct policy *p, const uint8_t s
 		later(&a, AGE_SIGNATURES, d->old_signature_count_ms, now);
 		later(&a, AGE_SIGNATURES, now.count_ms + (d->old_signature.s - now.wall.s) * 1000, now);
 	}
+	later(&a, AGE_LATE, age_late_ms(f, &f->digests[digest]), now);
 	a.back_ms = a.left_ms;
 	later(&a, AGE_UNWATCHED, run_ms + ttl_ms + margin_ms, now);
 	return a;
@@ -80,4 +99,16 @@ struct age age_of_generation(const struct facts *f, const struct policy *p, unsi
 		first = false;
 	}
 	return worst;
+}
+
+struct age age_late_of_generation(const struct facts *f, unsigned instance, uint64_t generation, struct stamp now)
+{
+	struct age a = { .reason = AGE_OLD, .server = -1 };
+	for (size_t i = 0; i < f->num_keys; i++) {
+		const struct fact_key *k = &f->keys[i];
+		int digest = k->instance == instance && k->generation == generation ? facts_digest(f, k->spki_sha256) : -1;
+		if (digest >= 0)
+			later(&a, AGE_LATE, age_late_ms(f, &f->digests[digest]), now);
+	}
+	return a;
 }

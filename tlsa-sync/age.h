@@ -9,7 +9,7 @@
 #include "tlsa-sync/rollover.h"
 
 /* What keeps the digest young the longest. */
-enum age_reason { AGE_OLD, AGE_NO_PROOF, AGE_TTL, AGE_FLOOR, AGE_SIGNATURES, AGE_UNWATCHED };
+enum age_reason { AGE_OLD, AGE_NO_PROOF, AGE_TTL, AGE_FLOOR, AGE_SIGNATURES, AGE_LATE, AGE_UNWATCHED };
 
 struct age {
 	enum age_reason reason;
@@ -25,6 +25,8 @@ struct age {
  * T_all is the moment the last server gave its k-th good answer in a row. Old is
  * what has T_all + 2 x TTLmax + margin behind it, and T_all + floor; with
  * WAIT_SIGNATURES also the end of every signature seen over a set without it.
+ * An update sent lately that would take the record away, or put others of a form into the
+ * zone that the key has no record of, may still take effect (ROLLOVER_LATE_MS).
  * And since nobody saw what a server did while we were not looking, all of
  * them have been watched without a gap for one TTLmax + margin. */
 struct age age_of(const struct facts *f, const struct policy *p, const uint8_t spki_sha256[32], struct stamp now);
@@ -33,5 +35,9 @@ struct age age_of(const struct facts *f, const struct policy *p, const uint8_t s
  * is not known. */
 struct age age_of_generation(const struct facts *f, const struct policy *p, unsigned instance, uint64_t generation,
                              struct stamp now);
+
+/* age_late_of_generation looks only at updates that may still take effect: AGE_OLD or
+ * AGE_LATE. An emergency that is forced waits for nothing else. */
+struct age age_late_of_generation(const struct facts *f, unsigned instance, uint64_t generation, struct stamp now);
 
 #endif

@@ -13,6 +13,31 @@ static enum ec read_number(const json_t *object, const char *key, int64_t *out, 
 	return EC_OK;
 }
 
+/* An older danegate does not say it: then it stays zero. */
+static bool read_digest(const json_t *value, const char *key, uint8_t *out, size_t len)
+{
+	const char *digest = json_string_value(json_object_get(value, key));
+	if (digest != NULL && hex_decode(out, len, slice_str(digest)))
+		return true;
+	memset(out, 0, len);
+	return false;
+}
+
+/* Nothing is known of a list with a word that is not known here. */
+static unsigned read_algorithms(const json_t *one)
+{
+	const json_t *list = json_object_get(one, "algorithms");
+	unsigned set = 0;
+	for (size_t i = 0; i < json_array_size(list); i++) {
+		const char *name = json_string_value(json_array_get(list, i));
+		enum key_algorithm algorithm;
+		if (name == NULL || !key_algorithm_parse(slice_str(name), &algorithm))
+			return 0;
+		set |= 1u << algorithm;
+	}
+	return set;
+}
+
 static enum ec read_key(const json_t *value, struct key_info *out, struct why *why)
 {
 	const char *algorithm = json_string_value(json_object_get(value, "algorithm"));
@@ -24,8 +49,16 @@ static enum ec read_key(const json_t *value, struct key_info *out, struct why *w
 		return why_set(why, EC_SYNTAX, "the report's \"spki_sha256\" is not 64 hex digits");
 	out->num_chain = 1;
 	out->certified = json_is_true(json_object_get(value, "certified"));
+	const char *issuer = json_string_value(json_object_get(value, "issuer"));
+	out->issuer = issuer != NULL && strcmp(issuer, "ca") == 0 ? CERT_CA : CERT_SELF_SIGNED;
+	(void)read_digest(value, "spki_sha512", out->chain[0].spki_sha512, 64);
 	if (!out->certified)
 		return EC_OK;
+	(void)read_digest(value, "cert_sha256", out->chain[0].cert_sha256, 32);
+	(void)read_digest(value, "cert_sha512", out->chain[0].cert_sha512, 64);
+	if (read_digest(value, "issuer_spki_sha256", out->chain[1].spki_sha256, 32) &&
+	    read_digest(value, "issuer_cert_sha256", out->chain[1].cert_sha256, 32))
+		out->num_chain = 2;
 	enum ec ec = read_number(value, "not_before", &out->not_before.s, why);
 	return ec == EC_OK ? read_number(value, "not_after", &out->not_after.s, why) : ec;
 }
@@ -117,6 +150,7 @@ enum ec agent_report_read(const json_t *answer, const char *identity, struct age
 	out->report = (struct report){
 		.active = (uint64_t)active,
 		.presented = (uint64_t)presented,
+		.algorithms = read_algorithms(one),
 		.num_generations = num,
 		.generations = out->generations,
 	};

@@ -1,7 +1,7 @@
-/* tlsa-sync abort [IDENTITY]: before the first swap. */
-#include "tlsa-sync/cmd_ask_fs.h"
+/* tlsa-sync abort [IDENTITY]: give the rotation up, before the swap. */
+#include "tlsa-sync/cmd_change.h"
 
 int cmd_abort(struct cmd *cmd)
 {
-	return cmd_simple(cmd, "abort");
+	return change_run(cmd, REQUEST_ABORT);
 }

@@ -1,13 +1,14 @@
 #include "tlsa-sync/cmd_ask_fs.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/ask_fs.h"
 #include "config/config.h"
+#include "tlsa-sync/alone_uv.h"
 
 enum { ANSWER_TIMEOUT_MS = 15000 };
 
@@ -56,53 +57,75 @@ static bool find_socket(struct cmd *cmd)
 	return cmd->socket_found != NULL;
 }
 
-static enum cmd_exit read_answer(const struct bytes *line, bool quiet, json_t **out)
+struct request cmd_request(const struct cmd *cmd, enum request_verb verb)
+{
+	struct request r = { .verb = verb };
+	if (cmd->options.identity != NULL)
+		(void)snprintf(r.identity, sizeof r.identity, "%s", cmd->options.identity);
+	return r;
+}
+
+static json_t *read_answer(const struct bytes *line)
 {
 	struct slice s = bytes_slice(line);
 	json_t *answer = json_loadb((const char *)s.p, s.len, 0, NULL);
-	if (json_is_true(json_object_get(answer, "ok"))) {
-		*out = answer;
-		return CMD_OK;
-	}
-	const char *why = json_string_value(json_object_get(answer, "why"));
-	if (!quiet)
-		(void)fprintf(stderr, "tlsa-sync: %s\n", why != NULL ? why : "the daemon's answer makes no sense");
-	json_decref(answer);
-	return CMD_REFUSED;
+	return answer != NULL ? answer : json_pack("{s:b, s:s}", "ok", 0, "why", "the daemon's answer makes no sense");
 }
 
-enum cmd_exit cmd_ask(struct cmd *cmd, json_t *request, bool quiet, json_t **out)
+enum cmd_exit cmd_ask(struct cmd *cmd, const struct request *r, json_t **out)
 {
 	*out = NULL;
+	cmd->alone = false;
+	if (!find_socket(cmd))
+		return CMD_CONFIG;
+	json_t *request = request_json(r);
 	char *line = request == NULL ? NULL : json_dumps(request, JSON_COMPACT);
 	json_decref(request);
-	if (line == NULL) {
+	struct bytes answer = { 0 };
+	enum ec ec = EC_NO_MEMORY;
+	if (line != NULL)
+		ec = ask_socket(cmd->socket != NULL ? cmd->socket : cmd->socket_found, slice_str(line), true, ANSWER_TIMEOUT_MS, &answer,
+		                &cmd->unreachable);
+	free(line);
+	if (ec == EC_OK)
+		*out = read_answer(&answer);
+	bytes_fini(&answer);
+	if (ec == EC_NO_MEMORY || (ec == EC_OK && *out == NULL)) {
 		(void)fprintf(stderr, "tlsa-sync: out of memory\n");
 		return CMD_REFUSED;
 	}
-	if (!find_socket(cmd)) {
-		free(line);
-		return CMD_CONFIG;
-	}
-	const char *path = cmd->socket != NULL ? cmd->socket : cmd->socket_found;
-	struct bytes answer = { 0 };
-	struct why why = { 0 };
-	enum ec ec = ask_socket(path, slice_str(line), true, ANSWER_TIMEOUT_MS, &answer, &why);
-	enum cmd_exit status = CMD_UNREACHABLE;
-	if (ec == EC_OK)
-		status = read_answer(&answer, quiet, out);
-	else if (!quiet && (ec == EC_NOT_FOUND || ec == EC_CLOSED))
-		(void)fprintf(stderr, "tlsa-sync: the daemon does not run (%s); start it with `tlsa-sync run`\n", why.text);
-	else if (!quiet)
-		(void)fprintf(stderr, "tlsa-sync: %s\n", why.text);
-	bytes_fini(&answer);
-	free(line);
-	return status;
+	/* a daemon that is there and does not answer is not to be interfered with */
+	cmd->alone = ec == EC_NOT_FOUND && cmd->socket == NULL;
+	return ec == EC_OK ? CMD_OK : CMD_UNREACHABLE;
 }
 
-json_t *cmd_request(const char *verb, const char *identity)
+void cmd_complain(const struct cmd *cmd)
 {
-	return identity == NULL ? json_pack("{s:s}", "do", verb) : json_pack("{s:s, s:s}", "do", verb, "identity", identity);
+	(void)fprintf(stderr, "tlsa-sync: %s\n", cmd->unreachable.text);
+}
+
+bool cmd_refused(const json_t *answer)
+{
+	if (json_is_true(json_object_get(answer, "ok")))
+		return false;
+	const char *why = json_string_value(json_object_get(answer, "why"));
+	(void)fprintf(stderr, "tlsa-sync: %s\n", why != NULL ? why : "refused, without a reason");
+	return true;
+}
+
+enum cmd_exit cmd_look(struct cmd *cmd, const struct request *r, json_t **out)
+{
+	enum cmd_exit status = cmd_ask(cmd, r, out);
+	if (status == CMD_UNREACHABLE && cmd->alone)
+		status = alone_look(cmd, r, out);
+	else if (status == CMD_UNREACHABLE)
+		cmd_complain(cmd);
+	if (status == CMD_OK && cmd_refused(*out)) {
+		json_decref(*out);
+		*out = NULL;
+		return CMD_REFUSED;
+	}
+	return status;
 }
 
 void cmd_print_text(const json_t *answer)
@@ -119,27 +142,8 @@ void cmd_print_json(const json_t *value)
 	(void)putchar('\n');
 }
 
-bool cmd_identity(const struct cmd *cmd, int optind_now, const char **out)
+bool cmd_colour(void)
 {
-	*out = optind_now < cmd->argc ? cmd->argv[optind_now] : NULL;
-	if (optind_now + 1 < cmd->argc) {
-		(void)fprintf(stderr, "tlsa-sync %s: one identity at a time; what is \"%s\"?\n", cmd->argv[0],
-		              cmd->argv[optind_now + 1]);
-		return false;
-	}
-	return true;
-}
-
-int cmd_simple(struct cmd *cmd, const char *verb)
-{
-	static const struct option none[] = { { 0 } };
-	const char *identity;
-	if (getopt_long(cmd->argc, cmd->argv, "", none, NULL) != -1 || !cmd_identity(cmd, optind, &identity))
-		return CMD_USAGE;
-	json_t *answer = NULL;
-	enum cmd_exit status = cmd_ask(cmd, cmd_request(verb, identity), false, &answer);
-	if (status == CMD_OK)
-		cmd_print_text(answer);
-	json_decref(answer);
-	return (int)status;
+	const char *no = getenv("NO_COLOR"); /* no-color.org: set and not empty */
+	return isatty(STDOUT_FILENO) == 1 && (no == NULL || no[0] == '\0');
 }

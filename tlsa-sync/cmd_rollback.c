@@ -1,7 +1,7 @@
-/* tlsa-sync rollback [IDENTITY]: from the first swap to the end of HOLDING. */
-#include "tlsa-sync/cmd_ask_fs.h"
+/* tlsa-sync rollback [--wait] [IDENTITY]: present the former key again. */
+#include "tlsa-sync/cmd_change.h"
 
 int cmd_rollback(struct cmd *cmd)
 {
-	return cmd_simple(cmd, "rollback");
+	return change_run(cmd, REQUEST_ROLLBACK);
 }

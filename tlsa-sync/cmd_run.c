@@ -1,5 +1,4 @@
 /* tlsa-sync run: the daemon, in the foreground. */
-#include <getopt.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,11 +21,6 @@ static struct config *load(const char *path)
 
 int cmd_run(struct cmd *cmd)
 {
-	static const struct option none[] = { { 0 } };
-	if (getopt_long(cmd->argc, cmd->argv, "", none, NULL) != -1 || optind < cmd->argc) {
-		(void)fprintf(stderr, "tlsa-sync run: takes no arguments\n");
-		return CMD_USAGE;
-	}
 	struct config *cfg = load(cmd->config_path);
 	if (cfg == NULL)
 		return CMD_CONFIG;
@@ -36,7 +30,7 @@ int cmd_run(struct cmd *cmd)
 	for (bool stop = false; !stop;) {
 		struct config *next = NULL;
 		log_setup((enum log_format)cfg->log.format, (enum log_level)cfg->log.level, "tlsa-sync");
-		ec = daemon_run(cmd->config_path, cfg, &next, &why);
+		ec = daemon_run(cmd->config_path, cfg, before != NULL, &next, &why);
 		if (ec != EC_OK && before != NULL) {
 			why_prefix(&why, "the new configuration can't be used, the old one is in force again");
 			log_why(LOG_ERROR, "reload", cmd->config_path, why.text);

@@ -7,7 +7,9 @@
 
 #include "tlsa-sync/controller_uv.h"
 #include "tlsa-sync/evidence_uv.h"
+#include "tlsa-sync/issuer_uv.h"
 #include "tlsa-sync/probes_uv.h"
+#include "tlsa-sync/rehearsal_uv.h"
 
 /* One request to one danegate that is under way. */
 struct controller_ask {
@@ -32,6 +34,8 @@ struct controller {
 	struct controller_ask asks[FACT_INSTANCES];
 	struct probes *probes;
 	struct publisher_call *update;
+	struct rehearsal rehearsal;    /* likewise beside it */
+	struct issuer_run *issuing;    /* goes on beside the activity */
 	struct decision decision; /* what is being acted on */
 
 	/* When an action failed at once, it is not tried again before this (loop time, ms). */
@@ -64,6 +68,9 @@ void controller_step(struct controller *c);
 bool action_start(struct controller *c);
 /* action_done is called by the parts of an activity as they end. */
 void action_done(struct controller *c);
+/* action_certify begins to get a certificate; it goes on beside what comes next. Returns
+ * false when it could not be noted: then nothing was done. */
+bool action_certify(struct controller *c);
 /* action_cancel gives up what is under way. */
 void action_cancel(struct controller *c);
 

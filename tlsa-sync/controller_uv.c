@@ -33,18 +33,31 @@ void controller_complain(struct controller *c, const char *what, const char *abo
 		log_why(LOG_WARNING, what, where, words);
 }
 
+static void tell(struct controller *c, const char *event, const char *words)
+{
+	events_tell(c->world->events, event, c->facts->identity, rollover_states[c->facts->shown_state].name, words,
+	            controller_now(c).wall);
+}
+
 bool controller_save(struct controller *c, const char *event, const char *words)
 {
 	struct why why = { 0 };
 	struct stamp now = controller_now(c);
+	if (c->world->journal == NULL)
+		return true; /* only looking */
 	enum ec ec = journal_store(c->world->journal, c->facts, event, words, now, &why);
 	c->unsaved = ec != EC_OK;
 	if (ec == EC_OK) {
+		if (c->trouble[0] != '\0')
+			tell(c, "alarm-over", c->trouble);
 		c->trouble[0] = '\0';
 		return true;
 	}
 	c->counts.journal_failures++;
+	bool known = c->trouble[0] != '\0';
 	(void)snprintf(c->trouble, sizeof c->trouble, "nothing is changed, for the journal can't be written: %.400s", why.text);
+	if (!known)
+		tell(c, "alarm", c->trouble);
 	controller_complain(c, "journal", NULL, why.text);
 	return false;
 }
@@ -106,19 +119,31 @@ static bool note_state(struct controller *c, struct stamp now)
 	c->last_event[0] = '\0';
 	char words[WHY_SIZE + 64];
 	(void)snprintf(words, sizeof words, "%s -> %s: %s", from, to, d->why);
-	return controller_save(c, "state", words);
+	bool saved = controller_save(c, "state", words);
+	tell(c, "state", words);
+	return saved;
+}
+
+/* Each alarm is logged and told once when it is there and once when it is over. */
+static void alarms_not_in(struct controller *c, const char (*these)[FACT_WORDS + FACT_NAME], size_t num,
+                          const char (*those)[FACT_WORDS + FACT_NAME], size_t num_those, bool over)
+{
+	for (size_t i = 0; i < num; i++) {
+		bool known = false;
+		for (size_t k = 0; k < num_those; k++)
+			known = known || strcmp(those[k], these[i]) == 0;
+		if (known)
+			continue;
+		log_why(over ? LOG_NOTICE : LOG_WARNING, over ? "alarm-over" : "alarm", c->facts->identity, these[i]);
+		tell(c, over ? "alarm-over" : "alarm", these[i]);
+	}
 }
 
 static void note_alarms(struct controller *c)
 {
 	const struct decision *d = &c->decision;
-	for (size_t i = 0; i < d->num_alarms; i++) {
-		bool known = false;
-		for (size_t k = 0; k < c->num_alarms; k++)
-			known = known || strcmp(c->alarms[k], d->alarms[i]) == 0;
-		if (!known)
-			log_why(LOG_WARNING, "alarm", c->facts->identity, d->alarms[i]);
-	}
+	alarms_not_in(c, d->alarms, d->num_alarms, c->alarms, c->num_alarms, false);
+	alarms_not_in(c, c->alarms, c->num_alarms, d->alarms, d->num_alarms, true);
 	memcpy(c->alarms, d->alarms, sizeof c->alarms);
 	c->num_alarms = d->num_alarms;
 }
@@ -131,6 +156,7 @@ static bool decide_all(struct controller *c)
 		struct stamp now = controller_now(c);
 		refresh_policy(c);
 		rollover_decide(c->facts, &c->policy, now, &c->decision);
+		rehearsal_alarm(&c->rehearsal, &c->decision);
 		if (c->decision.action != RA_RECORD) {
 			note_alarms(c);
 			return note_state(c, now);
@@ -175,10 +201,15 @@ void controller_step(struct controller *c)
 	if (c->stopping || c->activity != RA_NONE)
 		return;
 	uv_timer_stop(&c->timer);
+	if (c->world->looked != NULL) {
+		c->world->looked(c->world->looked_arg);
+		return;
+	}
 	if (!decide_all(c) || (c->unsaved && !controller_save(c, NULL, NULL))) {
 		wake_after(c, poll_ms(c));
 		return;
 	}
+	rehearsal_step(c);
 	if (c->decision.action == RA_NONE) {
 		wake_after(c, c->decision.wake_ms > 0 ? c->decision.wake_ms : poll_ms(c));
 		return;
@@ -186,6 +217,10 @@ void controller_step(struct controller *c)
 	int64_t wait_ms = held_back(c);
 	if (wait_ms > 0) {
 		wake_after(c, wait_ms);
+		return;
+	}
+	if (c->decision.action == RA_CERTIFY) {
+		wake_after(c, action_certify(c) ? 1 : poll_ms(c));
 		return;
 	}
 	c->activity = c->decision.action;
@@ -198,12 +233,18 @@ void controller_step(struct controller *c)
 
 void controller_start(struct controller *c)
 {
+	if (c->world->looked != NULL) {
+		c->activity = RA_LOOK;
+		if (action_start(c))
+			return;
+		c->activity = RA_NONE;
+	}
 	wake_after(c, 1);
 }
 
 enum ec controller_request(struct controller *c, enum rollover_request request, struct why *why)
 {
-	static const char *const names[] = { [RQ_ROTATE] = "rotate", [RQ_ABORT] = "abort", [RQ_ROLLBACK] = "rollback" };
+	const char *name = rollover_request_name(request);
 	struct stamp now = controller_now(c);
 	struct facts *before = malloc(sizeof *before);
 	if (before == NULL)
@@ -211,7 +252,7 @@ enum ec controller_request(struct controller *c, enum rollover_request request, 
 	*before = *c->facts;
 	refresh_policy(c);
 	enum ec ec = rollover_request(c->facts, &c->policy, request, now, why);
-	if (ec == EC_OK && !controller_save(c, names[request], why->text)) {
+	if (ec == EC_OK && !controller_save(c, name, why->text)) {
 		*c->facts = *before; /* what is not on the disk was not asked for */
 		ec = why_set(why, EC_IO, "%s", c->trouble);
 	}
@@ -219,7 +260,7 @@ enum ec controller_request(struct controller *c, enum rollover_request request, 
 	struct log_line l;
 	log_begin(&l, LOG_NOTICE, "request");
 	log_str(&l, "identity", c->facts->identity);
-	log_str(&l, "what", names[request]);
+	log_str(&l, "what", name);
 	log_str(&l, "result", ec_name(ec));
 	log_str(&l, "why", why->text);
 	log_end(&l);
@@ -251,6 +292,7 @@ void controller_view(struct controller *c, struct view *out)
 	}
 	refresh_policy(c);
 	rollover_decide(c->facts, &c->policy, out->now, &out->decision);
+	rehearsal_alarm(&c->rehearsal, &out->decision);
 }
 
 const char *controller_identity(const struct controller *c)
@@ -279,10 +321,14 @@ static enum ec load_facts(struct controller *c, struct why *why)
 	c->facts = facts_new(c->world->cfg->identities[c->index].name);
 	if (c->facts == NULL)
 		return why_set(why, EC_NO_MEMORY, "out of memory");
-	enum ec ec = journal_load(c->world->journal, c->facts, why);
+	enum ec ec = c->world->journal == NULL ? EC_OK : journal_load(c->world->journal, c->facts, why);
 	if (ec != EC_OK)
 		return ec;
-	(void)controller_now(c);
+	struct stamp now = controller_now(c);
+	if (c->facts->issue.outcome == OUTCOME_SENT) /* it ended with the program that had started it */
+		facts_issue_done(c->facts, OUTCOME_UNKNOWN, "tlsa-sync ended while the issuer's command was running", now);
+	if (c->world->again)
+		c->facts->issue.tries = 0;
 	ec = facts_set_instances(c->facts, (const char *const *)instances->items, instances->num);
 	if (ec == EC_NO_SPACE)
 		return why_set(why, EC_LIMIT, "tlsa_sync.instances: at most %d", FACT_INSTANCES);

@@ -10,6 +10,7 @@
 
 #include "config/config.h"
 #include "tlsa-sync/agent_uv.h"
+#include "tlsa-sync/events_uv.h"
 #include "tlsa-sync/journal_db.h"
 #include "base/mishaps.h"
 #include "tlsa-sync/publish_uv.h"
@@ -29,6 +30,12 @@ struct controller_world {
 	struct controller **controllers; /* one per identity, filled in by the owner */
 	size_t num_controllers;
 	struct mishaps *mishaps;
+	struct events *events; /* NULL: nobody is told */
+	bool again;            /* after a reload: what was wrong may have been mended, so pauses are over */
+	/* Only look: a controller that is started asks every server and instance once and calls
+	 * this, and decides on nothing. NULL: go on by itself. `journal` may be NULL then. */
+	void (*looked)(void *arg);
+	void *looked_arg;
 };
 
 /* controller_new loads what the journal knows of identity number `index`. Returns

@@ -1,6 +1,6 @@
 # The controller's pure core: facts and times in, values out. tests/unit/tlsa-sync and
 # tests/sim link it, and the journal.
-set(TLSA_SYNC_CORE facts.c facts_dns.c age.c words.c rollover.c step_dns.c step_roll.c alarms.c marks.c guard.c
+set(TLSA_SYNC_CORE facts.c facts_set.c facts_dns.c age.c words.c rollover.c decide.c certify.c step_dns.c step_roll.c step_off.c alarms.c alarms_dns.c sender.c marks.c operator.c guard.c guard_swap.c
     plan.c status_text.c rollover_json.c journal_tables.c)
 list(TRANSFORM TLSA_SYNC_CORE PREPEND ${PROJECT_SOURCE_DIR}/tlsa-sync/)
 add_library(tlsa_sync_core STATIC ${TLSA_SYNC_CORE})

@@ -1,4 +1,4 @@
-/* daemon_open makes everything, lowest first; uv_run; daemon_close ends it in
+/* daemon_open makes everything, lowest first; uv_run; daemon_end ends it in
  * reverse and lets the loop run until every handle has closed. */
 #include "tlsa-sync/daemon_uv.h"
 
@@ -8,16 +8,15 @@
 #include <strings.h>
 
 #include "base/log_fs.h"
-#include "base/wire_uv.h"
 #include "config/load_fs.h"
 #include "tlsa-sync/clock_uv.h"
+#include "tlsa-sync/daemon_in_uv.h"
 #include "tlsa-sync/serve_uv.h"
 #include "tlsa-sync/stats_uv.h"
 
-enum { SOCKET_MODE = 0660, LINE_MAX_BYTES = 65536 };
+enum { SOCKET_MODE = 0660, LINE_MAX_BYTES = 65536, JOURNAL_RETRY_MS = 5000 };
 
-static const int signal_numbers[] = { SIGTERM, SIGINT, SIGHUP };
-enum { NUM_SIGNALS = sizeof signal_numbers / sizeof signal_numbers[0] };
+static const int signal_numbers[DAEMON_SIGNALS] = { SIGTERM, SIGINT, SIGHUP };
 
 /* One connection of a command; kept in a list so that the end can close them. */
 struct client {
@@ -25,20 +24,6 @@ struct client {
 	struct wire *wire;
 	struct client *next;
 	struct client **link;
-};
-
-struct daemon {
-	uv_loop_t loop;
-	const char *path;
-	const struct config *cfg;
-	struct controller_world world;
-	struct mishaps mishaps;
-	struct wire_listener *control;
-	struct wire_listener *stats;
-	uv_signal_t signals[NUM_SIGNALS];
-	struct client *clients;
-	struct wall started;
-	struct config *next; /* the configuration to go on with */
 };
 
 struct controller_world *daemon_world(struct daemon *d)
@@ -120,7 +105,7 @@ static void on_stats_line(void *arg, struct wire *w, char *line, size_t len)
 	wire_close(w);
 }
 
-static enum ec open_sockets(struct daemon *d, struct why *why)
+enum ec daemon_open_sockets(struct daemon *d, struct why *why)
 {
 	const struct config_tlsa_sync *c = &d->cfg->tlsa_sync;
 	struct wire_events control = { .on_line = on_control_line, .on_close = on_wire_close };
@@ -134,7 +119,7 @@ static enum ec open_sockets(struct daemon *d, struct why *why)
 
 static void try_reload(struct daemon *d)
 {
-	if (d->next != NULL)
+	if (d->next != NULL || d->path == NULL)
 		return;
 	struct config_errors *errs = calloc(1, sizeof *errs);
 	if (errs == NULL)
@@ -159,12 +144,13 @@ static void on_signal(uv_signal_t *s, int number)
 	log_why(LOG_NOTICE, "stop", NULL, number == SIGTERM ? "SIGTERM" : "SIGINT");
 	config_free(d->next);
 	d->next = NULL;
+	d->interrupted = true;
 	uv_stop(&d->loop);
 }
 
-static void open_signals(struct daemon *d)
+void daemon_open_signals(struct daemon *d)
 {
-	for (size_t i = 0; i < NUM_SIGNALS; i++) {
+	for (size_t i = 0; i < DAEMON_SIGNALS; i++) {
 		uv_signal_init(&d->loop, &d->signals[i]);
 		d->signals[i].data = d;
 		uv_signal_start(&d->signals[i], on_signal, signal_numbers[i]);
@@ -188,15 +174,18 @@ static enum ec open_agents(struct daemon *d, struct why *why)
 	return EC_OK;
 }
 
-static enum ec open_controllers(struct daemon *d, struct why *why)
+enum ec daemon_open_controllers(struct daemon *d, struct why *why)
 {
 	struct controller_world *w = &d->world;
 	size_t num = d->cfg->num_identities;
+	enum ec ec = open_agents(d, why);
+	if (ec != EC_OK)
+		return ec;
 	w->controllers = calloc(num + 1, sizeof(struct controller *));
 	if (w->controllers == NULL)
 		return why_set(why, EC_NO_MEMORY, "out of memory");
 	for (; w->num_controllers < num; w->num_controllers++) {
-		enum ec ec = controller_new(w, w->num_controllers, &w->controllers[w->num_controllers], why);
+		ec = controller_new(w, w->num_controllers, &w->controllers[w->num_controllers], why);
 		if (ec != EC_OK) {
 			why_prefix(why, "%s", d->cfg->identities[w->num_controllers].name);
 			return ec;
@@ -205,24 +194,35 @@ static enum ec open_controllers(struct daemon *d, struct why *why)
 	return EC_OK;
 }
 
-static enum ec daemon_open(struct daemon *d, struct why *why)
+enum ec daemon_make(const struct config *cfg, struct daemon **out, struct why *why)
 {
-	const struct config *cfg = d->cfg;
+	struct daemon *d = calloc(1, sizeof *d);
+	*out = d;
+	if (d == NULL)
+		return why_set(why, EC_NO_MEMORY, "out of memory");
+	if (uv_loop_init(&d->loop) < 0) {
+		free(d);
+		*out = NULL;
+		return why_set(why, EC_NO_MEMORY, "no event loop");
+	}
+	d->cfg = cfg;
 	d->started = clock_wall();
 	d->world = (struct controller_world){ .loop = &d->loop, .cfg = cfg, .mishaps = &d->mishaps };
-	enum ec ec = journal_open(cfg->tlsa_sync.journal, &d->world.journal, why);
-	if (ec == EC_OK)
-		ec = publisher_new(&d->loop, cfg, &d->world.publisher, why);
-	if (ec == EC_OK)
-		ec = open_agents(d, why);
-	if (ec == EC_OK)
-		ec = open_controllers(d, why);
-	if (ec == EC_OK)
-		ec = open_sockets(d, why);
-	return ec;
+	return EC_OK;
 }
 
-static void daemon_close(struct daemon *d)
+enum ec daemon_open_journal(struct daemon *d, struct why *why)
+{
+	return journal_open(d->cfg->tlsa_sync.journal, &d->world.journal, why);
+}
+
+enum ec daemon_open_publisher(struct daemon *d, struct why *why)
+{
+	enum ec ec = events_new(&d->loop, &d->cfg->tlsa_sync.on_event, &d->mishaps, &d->world.events);
+	return ec == EC_OK ? publisher_new(&d->loop, d->cfg, &d->world.publisher, why) : why_set(why, ec, "out of memory");
+}
+
+static void close_all(struct daemon *d)
 {
 	struct controller_world *w = &d->world;
 	wire_listener_close(d->control);
@@ -233,45 +233,131 @@ static void daemon_close(struct daemon *d)
 		controller_free(w->controllers[i]);
 	for (size_t i = 0; i < w->num_agents; i++)
 		agent_free(w->agents[i]);
-	for (size_t i = 0; i < NUM_SIGNALS; i++)
+	events_free(w->events);
+	w->events = NULL;
+	if (d->retry.data != NULL)
+		uv_close((uv_handle_t *)&d->retry, NULL);
+	for (size_t i = 0; i < DAEMON_SIGNALS; i++)
 		if (d->signals[i].data != NULL)
 			uv_close((uv_handle_t *)&d->signals[i], NULL);
 }
 
-static void daemon_fini(struct daemon *d)
+void daemon_end(struct daemon *d)
 {
 	struct controller_world *w = &d->world;
+	close_all(d);
 	uv_run(&d->loop, UV_RUN_DEFAULT);
 	free(w->controllers);
 	free(w->agents);
 	publisher_free(w->publisher);
 	journal_close(w->journal);
 	(void)uv_loop_close(&d->loop);
+	free(d);
 }
 
-enum ec daemon_run(const char *path, const struct config *cfg, struct config **out_next, struct why *why)
+/* --- the journal: without it nothing is done ---
+ *
+ * One that can't be opened or read is waited for: the sockets say why, and as soon as it is
+ * mended (room on the disk, rights, moved away) everything begins by itself. Only
+ * one that another tlsa-sync holds ends this one. */
+
+static enum ec check_journal(struct daemon *d, struct why *why)
+{
+	enum ec ec = daemon_open_journal(d, why);
+	for (size_t i = 0; ec == EC_OK && i < d->cfg->num_identities; i++) {
+		struct facts *f = facts_new(d->cfg->identities[i].name);
+		ec = f == NULL ? why_set(why, EC_NO_MEMORY, "out of memory") : journal_load(d->world.journal, f, why);
+		free(f);
+	}
+	if (ec != EC_OK) {
+		journal_close(d->world.journal);
+		d->world.journal = NULL;
+	}
+	return ec;
+}
+
+static enum ec start_controllers(struct daemon *d, struct why *why)
+{
+	enum ec ec = daemon_open_controllers(d, why);
+	for (size_t i = 0; ec == EC_OK && i < d->world.num_controllers; i++)
+		controller_start(d->world.controllers[i]);
+	return ec;
+}
+
+static void on_retry(uv_timer_t *t)
+{
+	struct daemon *d = t->data;
+	struct why why = { 0 };
+	enum ec ec = check_journal(d, &why);
+	if (ec != EC_OK && ec != EC_BUSY) {
+		if (mishaps_add(&d->mishaps, clock_wall(), "journal", d->cfg->tlsa_sync.journal, why.text))
+			log_why(LOG_ERROR, "journal", NULL, why.text);
+		d->no_journal = why;
+		d->no_journal_ec = ec;
+		return;
+	}
+	uv_timer_stop(t);
+	d->no_journal = (struct why){ 0 };
+	d->no_journal_ec = EC_OK;
+	if (ec == EC_OK) {
+		log_why(LOG_NOTICE, "journal", NULL, "it can be used now");
+		ec = start_controllers(d, &why);
+	}
+	if (ec != EC_OK) {
+		d->ended = ec;
+		d->ended_why = why;
+		uv_stop(&d->loop);
+	}
+}
+
+enum ec daemon_no_journal(const struct daemon *d, struct why *why)
+{
+	*why = d->no_journal;
+	return d->no_journal_ec;
+}
+
+static void wait_for_journal(struct daemon *d)
+{
+	uv_timer_init(&d->loop, &d->retry);
+	d->retry.data = d;
+	uv_timer_start(&d->retry, on_retry, 0, JOURNAL_RETRY_MS);
+}
+
+static enum ec daemon_open(struct daemon *d, struct why *why)
+{
+	enum ec journal = check_journal(d, &d->no_journal);
+	d->no_journal_ec = journal;
+	if (journal == EC_BUSY)
+		return why_set(why, journal, "%s", d->no_journal.text);
+	enum ec ec = daemon_open_publisher(d, why);
+	if (ec == EC_OK)
+		ec = daemon_open_sockets(d, why);
+	if (ec == EC_OK && journal == EC_OK)
+		ec = start_controllers(d, why);
+	if (ec == EC_OK && journal != EC_OK)
+		wait_for_journal(d);
+	return ec;
+}
+
+enum ec daemon_run(const char *path, const struct config *cfg, bool again, struct config **out_next, struct why *why)
 {
 	*out_next = NULL;
-	struct daemon *d = calloc(1, sizeof *d);
-	if (d == NULL)
-		return why_set(why, EC_NO_MEMORY, "out of memory");
+	struct daemon *d;
+	enum ec ec = daemon_make(cfg, &d, why);
+	if (ec != EC_OK)
+		return ec;
 	d->path = path;
-	d->cfg = cfg;
-	if (uv_loop_init(&d->loop) < 0) {
-		free(d);
-		return why_set(why, EC_NO_MEMORY, "no event loop");
-	}
-	enum ec ec = daemon_open(d, why);
+	d->world.again = again;
+	ec = daemon_open(d, why);
 	if (ec == EC_OK) {
-		open_signals(d);
+		daemon_open_signals(d);
 		log_why(LOG_NOTICE, "start", NULL, "tlsa-sync " DANEGATE_VERSION " runs");
-		for (size_t i = 0; i < d->world.num_controllers; i++)
-			controller_start(d->world.controllers[i]);
 		uv_run(&d->loop, UV_RUN_DEFAULT);
+		ec = d->ended;
+		if (ec != EC_OK)
+			*why = d->ended_why;
 	}
-	daemon_close(d);
-	daemon_fini(d);
 	*out_next = d->next;
-	free(d);
+	daemon_end(d);
 	return ec;
 }

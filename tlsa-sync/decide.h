@@ -41,22 +41,40 @@ int64_t decide_poll_ms(const struct decide *c);
 bool decide_strangers(const struct decide *c);
 
 bool roll_running(const struct facts *f);
+/* roll_past: has an instance gone beyond what it rolls to, or lost it? */
+bool roll_past(const struct facts *f);
 bool roll_moving(const struct facts *f); /* begun, and the old records not yet given up */
 
-/* generation_wanted: are its records to be in DNS? */
+/* generation_wanted: are its records to be in DNS? forms_wanted: in which forms? */
 bool generation_wanted(const struct facts *f, unsigned instance, uint64_t generation);
+unsigned forms_wanted(const struct facts *f, const struct policy *p);
 
 /* The steps, by file. dns: */
-bool step_zone(struct decide *c);
+bool step_zone(struct decide *c, enum rollover_state state);
 bool step_publish(struct decide *c);
 bool step_remove(struct decide *c);
+bool step_remove_keys(struct decide *c); /* only the records of keys that are given up */
+bool step_forms(struct decide *c);
 bool step_retire(struct decide *c);
+/* words_still_there names a server (else `name` stays) with a record that is to go. removal_due
+ * tells whether an update that removes them may go out now; if not, `why` may say more. */
+void words_still_there(const struct decide *c, char name[WORDS_SERVER], struct why *why);
+bool removal_due(const struct decide *c, struct why *why);
+/* removal_fill sets what is to be deleted: what is on any server, and what we ordered in and
+ * nobody has yet seen there, so that a part can't stay behind alone. */
+void removal_fill(struct decide *c);
+/* off: */
+bool step_off(struct decide *c);
 /* roll: */
 bool step_rollback(struct decide *c);
+bool step_emergency(struct decide *c);
 bool step_roll(struct decide *c);
 bool step_probe(struct decide *c, enum rollover_state state);
 
-/* decide_alarms lists what a person should look at. */
+/* decide_alarms lists what a person should look at, decide_alarms_dns the part of it
+ * that is about DNS; decide_alarm adds one, unless it is there. */
 void decide_alarms(struct decide *c);
+void decide_alarms_dns(struct decide *c);
+void decide_alarm(struct decide *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 #endif

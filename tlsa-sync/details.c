@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "tlsa-sync/certify.h"
 #include "tlsa-sync/words.h"
 
 /* A line is put together in a bounded buffer and cleaned before it is shown: names
@@ -13,7 +14,7 @@ static enum ec add_line(struct bytes *out, const char *label, char *text)
 		if ((unsigned char)*p < ' ' || *p == 127)
 			*p = '?';
 	char head[32];
-	int n = snprintf(head, sizeof head, "  %-10s ", label);
+	int n = snprintf(head, sizeof head, "  %-11s ", label);
 	enum ec ec = bytes_append(out, slice_of(head, (size_t)n));
 	if (ec == EC_OK)
 		ec = bytes_append(out, slice_str(text));
@@ -85,6 +86,36 @@ static enum ec instances(const struct view *v, struct bytes *out)
 	return ec;
 }
 
+/* The certificates presented: who gave them, until when, and when they are renewed. */
+static enum ec certificates(const struct view *v, struct bytes *out)
+{
+	const struct facts *f = v->facts;
+	enum ec ec = EC_OK;
+	for (size_t i = 0; ec == EC_OK && i < f->num_keys; i++) {
+		const struct fact_key *k = &f->keys[i];
+		const struct fact_instance *in = &f->instances[k->instance];
+		if (k->generation != in->presented || !k->certified)
+			continue;
+		char line[FACT_NAME + 256], until[WALL_TEXT_SIZE], due[WALL_TEXT_SIZE] = "";
+		int64_t due_s = certify_due_s(v->policy, k);
+		wall_print(until, k->not_after);
+		if (due_s > v->now.wall.s && due_s != INT64_MAX)
+			wall_print(due, (struct wall){ due_s });
+		(void)snprintf(line, sizeof line, "%s  %s generation %llu, %s, until %s%s%s", in->name,
+		               key_algorithm_name(k->algorithm), (unsigned long long)k->generation,
+		               k->self_signed ? "self-signed" : "from a CA", until, due[0] != '\0' ? "; to be renewed from " : "", due);
+		ec = add_line(out, "certificate", line);
+	}
+	if (ec == EC_OK && f->issue.asked.count_ms != 0 && f->issue.outcome == OUTCOME_SENT) {
+		char line[160], since[WALL_TEXT_SIZE];
+		wall_print(since, f->issue.asked.wall);
+		(void)snprintf(line, sizeof line, "the command runs for generation %llu, %s, since %s",
+		               (unsigned long long)f->issue.generation, key_algorithm_name(f->issue.algorithm), since);
+		ec = add_line(out, "issuer", line);
+	}
+	return ec;
+}
+
 void details_server(const struct view *v, unsigned server, struct why *out)
 {
 	const struct fact_server *s = &v->facts->servers[server];
@@ -97,6 +128,11 @@ void details_server(const struct view *v, unsigned server, struct why *out)
 	wall_print(until, s->signature_expires);
 	if (s->alias) {
 		(void)why_set(out, EC_OK, "has the alias, TTL %u s, signed until %s", s->ttl_s, until);
+		return;
+	}
+	if (v->decision.wanted.num == 0) {
+		(void)why_set(out, EC_OK, "serves %u records, and none is wanted, serial %u, TTL %u s, signed until %s", s->set.num, s->serial,
+		              s->ttl_s, until);
 		return;
 	}
 	(void)why_set(out, EC_OK, "serves all %u records, serial %u, TTL %u s, signed until %s", v->decision.wanted.num, s->serial,
@@ -173,6 +209,8 @@ enum ec details_text(const struct view *v, struct bytes *out)
 		ec = published(v, out);
 	if (ec == EC_OK)
 		ec = instances(v, out);
+	if (ec == EC_OK)
+		ec = certificates(v, out);
 	if (ec == EC_OK)
 		ec = servers(v, out);
 	if (ec == EC_OK)

@@ -62,6 +62,32 @@ static void answer_expiry(const struct evidence_seen *seen, int64_t now_s, struc
 		out->signature_expires.s = dns_time(seen->denial_until, now_s);
 }
 
+/* How long the signature that ends last was made to hold. RFC 4034 3.1.5. */
+static uint32_t signed_for(const struct dns_answer *raw)
+{
+	const struct dns_rrsig *sig = raw->found ? dns_answer_signature(raw, &raw->canonical, DNS_TLSA) : NULL;
+	return sig == NULL || (int32_t)(sig->expiration - sig->inception) < 0 ? 0 : sig->expiration - sig->inception;
+}
+
+void evidence_upkeep(struct fact_upkeep *u, const struct dns_answer *raw, int64_t now_s)
+{
+	if (raw->rcode != DNS_NOERROR || !raw->aa)
+		return;
+	if (raw->type == DNS_SOA && raw->has_soa) {
+		u->refresh_s = raw->soa.refresh_s;
+		u->expire_s = raw->soa.expire_s;
+	}
+	if (raw->type != DNS_DNSKEY)
+		return;
+	u->keys_asked = true;
+	u->keys_there = raw->found;
+	for (unsigned i = 0; i < raw->num_rrsigs; i++) {
+		int64_t t = dns_time(raw->rrsigs[i].expiration, now_s);
+		if (raw->rrsigs[i].covered == DNS_DNSKEY && t > u->keys_signed_until.s)
+			u->keys_signed_until.s = t;
+	}
+}
+
 uint32_t evidence_denial_until(struct slice packet, int64_t now_s)
 {
 	struct walk w;
@@ -131,11 +157,32 @@ enum ec evidence_judge(const struct evidence_seen *seen, const struct evidence_h
 	out->validity = validity_of(seen->status);
 	out->serial = seen->has_serial ? seen->serial : raw->has_soa ? raw->soa.serial : 0;
 	answer_expiry(seen, now_s, out);
+	out->upkeep = seen->upkeep;
+	out->upkeep.signed_s = signed_for(raw);
 	if (out->validity == VALIDITY_BOGUS)
 		out->words = seen->secure_why.text[0] != '\0' ? seen->secure_why.text : "its signatures are not valid";
 	else if (out->validity == VALIDITY_INSECURE)
 		out->words = "the zone is not signed, or not securely delegated";
 	return EC_OK;
+}
+
+static uint32_t smaller_known(uint32_t a, uint32_t b)
+{
+	return a == 0 || (b != 0 && b < a) ? b : a;
+}
+
+/* Two zones at one server: of each thing the one that gives less time. */
+static void merge_upkeep(struct fact_upkeep *into, const struct fact_upkeep *other)
+{
+	into->refresh_s = larger(into->refresh_s, other->refresh_s);
+	into->expire_s = larger(into->expire_s, other->expire_s);
+	into->signed_s = smaller_known(into->signed_s, other->signed_s);
+	if (other->keys_asked) {
+		into->keys_there = other->keys_there && (into->keys_there || !into->keys_asked);
+		into->keys_asked = true;
+	}
+	if (into->keys_signed_until.s == 0 || (other->keys_signed_until.s != 0 && other->keys_signed_until.s < into->keys_signed_until.s))
+		into->keys_signed_until = other->keys_signed_until;
 }
 
 void evidence_merge(struct answer *into, const struct answer *other)
@@ -154,4 +201,5 @@ void evidence_merge(struct answer *into, const struct answer *other)
 		into->signature_expires = other->signature_expires;
 	if (into->serial == 0)
 		into->serial = other->serial;
+	merge_upkeep(&into->upkeep, &other->upkeep);
 }

@@ -21,6 +21,7 @@ struct evidence_seen {
 	uint32_t denial_until; /* of a denial: evidence_denial_until, modulo 2^32 */
 	bool has_serial;
 	uint32_t serial;
+	struct fact_upkeep upkeep; /* of its zone, at this server */
 	/* The same question validated, through this server. */
 	enum secure_status status;
 	struct tlsa_set secure_set;
@@ -53,6 +54,10 @@ enum ec evidence_judge(const struct evidence_seen *seen, const struct evidence_h
  * section of a raw answer (over SOA, NSEC, NSEC3): until then the denial can be
  * replayed. 0 when there is none. `now_s` resolves the 32-bit times. */
 uint32_t evidence_denial_until(struct slice packet, int64_t now_s);
+
+/* evidence_upkeep takes what an answer to SOA or to DNSKEY says about how the zone is
+ * kept; any other answer, or none, changes nothing. */
+void evidence_upkeep(struct fact_upkeep *u, const struct dns_answer *raw, int64_t now_s);
 
 /* evidence_merge makes one answer of two that the same address gave about two hops
  * of the chain: the worse of each part. An expected alias says nothing about the set. */

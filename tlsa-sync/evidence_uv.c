@@ -1,7 +1,7 @@
-/* evidence_find: zone_find -> A and AAAA of the identity (unless configured) ->
- * found. evidence_look: for each hop of the alias chain and each address of each
- * server of its zone one task, with three questions under way at once: TLSA raw,
- * SOA raw, TLSA validated through that server. A task that has its three outcomes
+/* evidence_find: zone_find -> A and AAAA of the identity (unless configured) -> DS of each
+ * zone -> zones, found. evidence_look: for each hop of the alias chain and each address of each
+ * server of its zone one task, with four questions under way at once: TLSA raw,
+ * SOA raw, DNSKEY raw, TLSA validated through that server. A task that has its four outcomes
  * is judged; a server whose tasks are all judged is reported; after the last
  * one, looked.
  * `kick` lets go of the tasks from the loop, so nothing is reported from
@@ -17,6 +17,7 @@
 #include "tlsa-sync/addresses_uv.h"
 #include "tlsa-sync/clock_uv.h"
 #include "tlsa-sync/evidence_answer.h"
+#include "tlsa-sync/parents_uv.h"
 
 enum { DNS_PORT = 53, TASKS_MAX = 2 * FACT_SERVERS };
 
@@ -29,6 +30,7 @@ struct task {
 	struct secure *at; /* kept from one look to the next */
 	struct ask_call *tlsa_call;
 	struct ask_call *soa_call;
+	struct ask_call *keys_call;
 	struct secure_call *secure_call;
 	unsigned pending;
 	struct evidence_seen seen;
@@ -57,6 +59,9 @@ struct evidence {
 
 	struct zone_call *zone_call;
 	struct addresses addresses;
+	enum ec found; /* how the search ended */
+	struct why found_why;
+	struct parents parents;
 
 	struct zone_map *map;
 	struct task *tasks[TASKS_MAX];
@@ -86,6 +91,7 @@ static void task_free(struct task *t)
 		return;
 	ask_cancel(t->tlsa_call);
 	ask_cancel(t->soa_call);
+	ask_cancel(t->keys_call);
 	secure_cancel(t->secure_call);
 	secure_free(t->at);
 	free(t);
@@ -203,7 +209,7 @@ static int by_name(const void *a, const void *b)
 	return order != 0 ? order : strcmp(x->address, y->address);
 }
 
-static void report_found(struct evidence *e)
+static void report_servers(struct evidence *e)
 {
 	struct server_id servers[FACT_SERVERS];
 	char texts[FACT_ADDRESSES][ADDRESS_TEXT_SIZE];
@@ -219,28 +225,37 @@ static void report_found(struct evidence *e)
 	e->events.found(e->arg, EC_OK, servers, e->num_rows, addresses, e->addresses.num, &e->addresses.why, &none);
 }
 
-static void report_not_found(struct evidence *e, enum ec ec, const struct why *why)
+static void report_found(void *arg)
 {
+	struct evidence *e = arg;
 	struct why none = { 0 };
-	e->events.found(e->arg, ec, NULL, 0, NULL, 0, &none, why);
+	if (e->map != NULL)
+		e->events.zones(e->arg, e->parents.zones, e->parents.num);
+	if (e->found == EC_OK)
+		report_servers(e);
+	else
+		e->events.found(e->arg, e->found, NULL, 0, NULL, 0, &none, &e->found_why);
 }
 
+/* Also when the search failed: that a DS is gone may be why. */
 static void on_addresses(void *arg)
 {
-	report_found(arg);
+	struct evidence *e = arg;
+	parents_find(&e->parents, e->root, e->map, report_found, e);
 }
 
 static void on_zone(void *arg, enum ec ec, const struct zone_map *map, const struct why *why)
 {
 	struct evidence *e = arg;
 	e->zone_call = NULL;
-	struct why words = *why;
+	e->found_why = *why;
 	if (ec == EC_OK)
-		ec = rows_make(e, map, &words);
+		ec = rows_make(e, map, &e->found_why);
 	if (ec == EC_OK && e->map == NULL && (e->map = malloc(sizeof *e->map)) == NULL)
-		ec = why_set(&words, EC_NO_MEMORY, "out of memory");
+		ec = why_set(&e->found_why, EC_NO_MEMORY, "out of memory");
+	e->found = ec;
 	if (ec != EC_OK) {
-		report_not_found(e, ec, &words);
+		on_addresses(e);
 		return;
 	}
 	*e->map = *map;
@@ -309,19 +324,36 @@ static void on_tlsa(void *arg, enum ec ec, struct slice packet, const struct why
 	task_step(t);
 }
 
+/* What SOA and DNSKEY say is for people; without an answer it is not known. */
+static void take_upkeep(struct task *t, enum ec ec, struct slice packet)
+{
+	struct dns_answer *a = ec == EC_OK ? calloc(1, sizeof *a) : NULL;
+	struct why ignored = { 0 };
+	if (a != NULL && packet_parse(packet, a, &ignored) == EC_OK) {
+		evidence_upkeep(&t->seen.upkeep, a, clock_wall().s);
+		if (a->type == DNS_SOA && a->has_soa) {
+			t->seen.has_serial = true;
+			t->seen.serial = a->soa.serial;
+		}
+	}
+	free(a);
+	task_step(t);
+}
+
 static void on_soa(void *arg, enum ec ec, struct slice packet, const struct why *why)
 {
 	struct task *t = arg;
 	(void)why;
 	t->soa_call = NULL;
-	struct dns_answer *a = ec == EC_OK ? calloc(1, sizeof *a) : NULL;
-	struct why ignored = { 0 };
-	if (a != NULL && packet_parse(packet, a, &ignored) == EC_OK && a->has_soa) {
-		t->seen.has_serial = true;
-		t->seen.serial = a->soa.serial;
-	}
-	free(a);
-	task_step(t);
+	take_upkeep(t, ec, packet);
+}
+
+static void on_keys(void *arg, enum ec ec, struct slice packet, const struct why *why)
+{
+	struct task *t = arg;
+	(void)why;
+	t->keys_call = NULL;
+	take_upkeep(t, ec, packet);
 }
 
 static void on_secure(void *arg, const struct secure_answer *answer)
@@ -351,6 +383,8 @@ static void task_start(struct task *t)
 	struct why ignored = { 0 };
 	ec = ask_server(e->ask, &t->address, &t->apex, DNS_SOA, (struct ask_flags){ 0 }, timeout_ms, on_soa, t, &t->soa_call,
 	                &ignored);
+	t->pending += ec == EC_OK;
+	ec = ask_server(e->ask, &t->address, &t->apex, DNS_DNSKEY, flags, timeout_ms, on_keys, t, &t->keys_call, &ignored);
 	t->pending += ec == EC_OK;
 	ec = secure_ask(t->at, &t->hop.owner, DNS_TLSA, timeout_ms, on_secure, t, &t->secure_call, &t->seen.secure_why);
 	t->pending += ec == EC_OK;
@@ -428,6 +462,7 @@ void evidence_free(struct evidence *e)
 	e->freed = true;
 	zone_cancel(e->zone_call);
 	addresses_cancel(&e->addresses);
+	parents_cancel(&e->parents);
 	tasks_free(e->tasks, e->num_tasks);
 	e->num_tasks = 0;
 	secure_free(e->root);

@@ -20,6 +20,9 @@ enum ec evidence_new(uv_loop_t *loop, const struct config *cfg, const char *iden
 
 /* What evidence_find and evidence_look report. Never called from inside them; all is lent. */
 struct evidence_events {
+	/* The DS of each zone of the alias chain, before `found`, which may be a failure: a zone that
+	 * was known and is not secure any more. Not called while no zone is known. */
+	void (*zones)(void *arg, const struct fact_zone *zones, size_t num);
 	/* The search ended. EC_OK: `servers` is every address of every server of every
 	 * zone of the alias chain, `addresses` where the identity takes mail
 	 * ("192.0.2.9:25"); when those could not be found, `num_addresses` is 0 and

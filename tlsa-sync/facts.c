@@ -9,7 +9,10 @@
 
 void facts_text(char *out, size_t size, const char *text)
 {
-	(void)snprintf(out, size, "%s", text == NULL ? "" : text);
+	size_t len = text == NULL ? 0 : strnlen(text, size - 1);
+	if (len > 0)
+		memcpy(out, text, len);
+	out[len] = '\0';
 }
 
 struct facts *facts_new(const char *identity)
@@ -77,6 +80,10 @@ static void instances_renumber(struct facts *f, const int to[FACT_INSTANCES])
 		n++;
 	}
 	f->num_withdrawn = n;
+	if (to[f->issue.instance] < 0)
+		f->issue = (struct fact_issue){ 0 };
+	else
+		f->issue.instance = (unsigned)to[f->issue.instance];
 }
 
 enum ec facts_set_instances(struct facts *f, const char *const *names, size_t num)
@@ -108,13 +115,12 @@ enum ec facts_set_instances(struct facts *f, const char *const *names, size_t nu
 
 static bool digest_in_use(const struct facts *f, unsigned digest)
 {
-	const uint8_t *spki = f->digests[digest].spki_sha256;
+	const struct fact_digest *d = &f->digests[digest];
 	for (size_t i = 0; i < f->num_keys; i++)
-		if (memcmp(f->keys[i].spki_sha256, spki, 32) == 0)
+		if (memcmp(f->keys[i].spki_sha256, d->spki_sha256, 32) == 0)
 			return true;
-	struct tlsa t = tlsa_311(spki);
 	for (size_t i = 0; i < f->num_servers; i++)
-		if (tlsa_set_has(&f->servers[i].set, &t))
+		if (facts_digest_named(d, &f->servers[i].set))
 			return true;
 	return false;
 }
@@ -136,22 +142,26 @@ static void digest_drop(struct facts *f, unsigned digest)
 }
 
 /* Adds the row of a digest first reported now. Until it is seen, every set that a
- * server holds is a set without it: their signatures count. */
-static enum ec digest_add(struct facts *f, const uint8_t spki[32], enum key_algorithm algorithm, struct stamp now)
+ * server holds is a set without it: their signatures count. And when it is there already
+ * (the journal is new, or an old one), so they do: those before it expire no later. */
+static enum ec digest_add(struct facts *f, const struct fact_key *key, struct stamp now)
 {
-	if (facts_digest(f, spki) >= 0)
+	int old = facts_digest(f, key->spki_sha256);
+	if (old >= 0) {
+		memcpy(f->digests[old].spki_sha512, key->spki_sha512, 64);
 		return EC_OK;
+	}
 	for (unsigned i = 0; i < f->num_digests && f->num_digests == FACT_DIGESTS; i++)
 		if (!digest_in_use(f, i))
 			digest_drop(f, i);
 	if (f->num_digests == FACT_DIGESTS)
 		return EC_NO_SPACE;
 	struct fact_digest *d = &f->digests[f->num_digests];
-	*d = (struct fact_digest){ .algorithm = algorithm, .known = now };
-	memcpy(d->spki_sha256, spki, 32);
-	struct tlsa t = tlsa_311(spki);
+	*d = (struct fact_digest){ .algorithm = key->algorithm, .known = now };
+	memcpy(d->spki_sha256, key->spki_sha256, 32);
+	memcpy(d->spki_sha512, key->spki_sha512, 64);
 	for (size_t i = 0; i < f->num_servers; i++)
-		if (f->servers[i].answered.count_ms != 0 && !f->servers[i].alias && !tlsa_set_has(&f->servers[i].set, &t))
+		if (f->servers[i].answered.count_ms != 0 && !f->servers[i].alias)
 			facts_old_signature(d, f->servers[i].signature_expires, now);
 	f->num_digests++;
 	return EC_OK;
@@ -201,6 +211,7 @@ enum ec facts_report(struct facts *f, unsigned instance, const struct report *re
 	in->failed = (struct stamp){ 0 };
 	in->active = report->active;
 	in->presented = report->presented;
+	in->algorithms = report->algorithms;
 	facts_text(in->words, sizeof in->words, report->words);
 	keys_of_instance_drop(f, instance);
 	for (size_t g = 0; g < report->num_generations; g++) {
@@ -208,13 +219,20 @@ enum ec facts_report(struct facts *f, unsigned instance, const struct report *re
 		for (size_t k = 0; k < gen->num_keys; k++) {
 			const struct key_info *key = &gen->keys[k];
 			struct fact_key *row = &f->keys[f->num_keys++];
-			*row = (struct fact_key){ instance, gen->number, key->algorithm, { 0 }, key->certified,
-				                  key->not_before, key->not_after };
+			*row = (struct fact_key){ .instance = instance, .generation = gen->number, .algorithm = key->algorithm,
+			                          .certified = key->certified,
+			                          .self_signed = key->certified && key->issuer == CERT_SELF_SIGNED,
+			                          .not_before = key->not_before, .not_after = key->not_after };
 			memcpy(row->spki_sha256, key->chain[0].spki_sha256, 32);
+			memcpy(row->spki_sha512, key->chain[0].spki_sha512, 64);
+			memcpy(row->cert_sha256, key->chain[0].cert_sha256, 32);
+			memcpy(row->cert_sha512, key->chain[0].cert_sha512, 64);
+			memcpy(row->issuer_spki_sha256, key->chain[1].spki_sha256, 32);
+			memcpy(row->issuer_cert_sha256, key->chain[1].cert_sha256, 32);
 		}
 	}
 	for (size_t i = 0; i < f->num_keys; i++) {
-		ec = digest_add(f, f->keys[i].spki_sha256, f->keys[i].algorithm, now);
+		ec = digest_add(f, &f->keys[i], now);
 		assert(ec == EC_OK); /* report_check counted */
 	}
 	return EC_OK;
@@ -252,20 +270,6 @@ void facts_ask_done(struct facts *f, unsigned instance, enum outcome outcome, co
 	facts_text(f->instances[instance].asked_words, sizeof f->instances[instance].asked_words, words);
 }
 
-int facts_digest(const struct facts *f, const uint8_t spki_sha256[32])
-{
-	for (size_t i = 0; i < f->num_digests; i++)
-		if (memcmp(f->digests[i].spki_sha256, spki_sha256, 32) == 0)
-			return (int)i;
-	return -1;
-}
-
-bool facts_ours(const struct facts *f, const struct tlsa *t)
-{
-	if (t->usage != TLSA_DANE_EE || t->selector != TLSA_SPKI || t->matching != TLSA_SHA256 || t->len != 32)
-		return false;
-	return facts_digest(f, t->data) >= 0;
-}
 
 bool facts_withdrawn(const struct facts *f, unsigned instance, uint64_t generation)
 {
@@ -293,4 +297,17 @@ uint64_t facts_standby(const struct facts *f, unsigned instance)
 			best = g;
 	}
 	return best;
+}
+
+void facts_issue_sent(struct facts *f, unsigned instance, uint64_t generation, enum key_algorithm algorithm,
+                      unsigned tries, struct stamp now)
+{
+	f->issue = (struct fact_issue){ instance, generation, algorithm, tries, now, { { 0 }, 0 }, OUTCOME_SENT, "" };
+}
+
+void facts_issue_done(struct facts *f, enum outcome outcome, const char *words, struct stamp now)
+{
+	f->issue.outcome = outcome;
+	f->issue.done = now;
+	facts_text(f->issue.words, sizeof f->issue.words, words);
 }

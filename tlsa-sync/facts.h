@@ -20,12 +20,16 @@ enum {
 	FACT_INSTANCES = 8,
 	FACT_KEYS = 48,
 	FACT_SERVERS = 32,
+	FACT_ZONES = 10,
 	FACT_DIGESTS = 24,
 	FACT_AGREES = FACT_SERVERS * FACT_DIGESTS,
 	FACT_TTLS = 16,
 	FACT_ADDRESSES = 16,
 	FACT_PROBES = FACT_ADDRESSES * KEY_NUM_ALGORITHMS * 3
 };
+
+/* The kinds of record that can be made of a key: 3 1 1 and 3 1 2. In sets a bit each. */
+enum record_form { FORM_311, FORM_312, FORM_NUM };
 
 /* Two clocks. `wall` is for people, and for what is dated by others (signatures,
  * certificates). `count_ms` is the journal's own: milliseconds counted since the
@@ -54,7 +58,7 @@ struct fact_clock {
 
 /* What was last asked of somebody, and what came of it. ASK_SENT is also what a
  * crash between act and observe leaves behind: the outcome is not known. */
-enum ask_kind { ASK_NONE, ASK_PREPARE, ASK_CERTIFY, ASK_SWAP, ASK_RETIRE, ASK_NUM };
+enum ask_kind { ASK_NONE, ASK_PREPARE, ASK_SWAP = 3, ASK_RETIRE, ASK_NUM }; /* the numbers are in journals */
 enum outcome { OUTCOME_NONE, OUTCOME_SENT, OUTCOME_OK, OUTCOME_FAILED, OUTCOME_UNKNOWN, OUTCOME_NUM };
 
 /* One danegate: a control socket of the configuration. */
@@ -65,6 +69,7 @@ struct fact_instance {
 	char words[FACT_WORDS]; /* why it did not, or what its pin guard says */
 	uint64_t active;
 	uint64_t presented; /* 0: none */
+	unsigned algorithms; /* its next generation is to have these (1u << enum key_algorithm); 0: it does not say */
 	enum ask_kind asked;
 	uint64_t asked_generation;
 	struct stamp asked_at;
@@ -78,13 +83,39 @@ struct fact_key {
 	uint64_t generation;
 	enum key_algorithm algorithm;
 	uint8_t spki_sha256[32];
+	uint8_t spki_sha512[64]; /* zero: not reported */
 	bool certified;
+	bool self_signed; /* by danegate itself: of no use to those who ask for a CA */
 	struct wall not_before;
 	struct wall not_after;
+	/* Of its certificate and of what is sent above it, to recognise records that
+	 * others made of them; zero: not reported, or not there. */
+	uint8_t cert_sha256[32];
+	uint8_t cert_sha512[64];
+	uint8_t issuer_spki_sha256[32];
+	uint8_t issuer_cert_sha256[32];
 };
 
 /* Whether an answer was validly signed, up to the root. */
 enum fact_validity { VALIDITY_UNKNOWN, VALIDITY_SECURE, VALIDITY_INSECURE, VALIDITY_BOGUS, VALIDITY_NUM };
+
+/* What one zone at one server shows of how it is kept; alarms come from it and nothing is
+ * decided by it. Seen anew with each look, so not in the journal. Zero: not known. */
+struct fact_upkeep {
+	uint32_t refresh_s; /* SOA: a secondary that missed a NOTIFY asks again after this */
+	uint32_t expire_s;  /* SOA: one that is cut off serves what it has for this long */
+	uint32_t signed_s;  /* how long signatures over the set are made to last */
+	bool keys_asked;    /* DNSKEY was answered for */
+	bool keys_there;
+	struct wall keys_signed_until; /* the last expiry of a signature over the DNSKEY set */
+};
+
+/* One zone of the alias chain and its DS at the parent; the same goes for it. */
+enum fact_ds { DS_UNKNOWN, DS_THERE, DS_MISSING, DS_ABOVE /* a zone above is not signed */, DS_BOGUS, DS_NUM };
+struct fact_zone {
+	char apex[FACT_NAME];
+	enum fact_ds ds;
+};
 
 /* One address of one authoritative server of one zone of the alias chain. */
 struct fact_server {
@@ -101,19 +132,25 @@ struct fact_server {
 	struct wall signature_expires;
 	uint32_t serial;
 	bool alias;                 /* its zone holds only a CNAME of the chain: `set` is not its own */
+	struct fact_upkeep upkeep;  /* not in the journal */
 };
 
 /* One digest that is, or was, ours. The row stays a while after the key is gone,
  * so that a late update can't turn it into somebody else's record. */
 struct fact_digest {
 	uint8_t spki_sha256[32];
+	uint8_t spki_sha512[64];
 	enum key_algorithm algorithm;
 	struct stamp known;          /* when the key was first reported */
 	struct stamp spoiled;        /* the last time a set without it may have been served by
 	                              * a server that then left the zone; never: 0 */
-	struct stamp deleted;        /* when its record was first ordered away; never: 0 */
-	struct wall old_signature;   /* the last expiry of any signature over a set without it */
+	struct stamp added[FORM_NUM];   /* when its record was last ordered into the zone; never: 0 */
+	struct stamp deleted[FORM_NUM]; /* when it was last ordered away; never: 0 */
+	struct stamp cleared[FORM_NUM]; /* when an order like that was last sent that the primary accepted */
+	struct wall old_signature;   /* the last expiry of any signature over a set that does not serve it */
 	int64_t old_signature_count_ms; /* the same on the counted clock */
+	struct wall signed_until;    /* the last expiry of any signature over a set with a record of it */
+	int64_t signed_count_ms;     /* the same on the counted clock */
 };
 
 /* One server's answers about one digest: the proof of age. Pairs never answered
@@ -170,6 +207,8 @@ enum roll_end { ROLL_RUNNING, ROLL_DONE, ROLL_BACK, ROLL_ABORTED, ROLL_END_NUM }
 struct fact_roll {
 	struct stamp asked; /* count_ms 0: no roll was ever asked for */
 	bool by_timer;
+	bool emergency; /* the former key may be known to others: no window to roll back */
+	bool forced;    /* though no cache is known to have the next key: the operator knows what senders will see */
 	struct stamp begun;      /* the moves were chosen */
 	struct stamp held;       /* every instance and probe shows the new key: HOLDING starts */
 	struct stamp rollback;   /* the operator asked to go back */
@@ -178,6 +217,33 @@ struct fact_roll {
 	enum roll_end end;
 	size_t num_moves;
 	struct fact_move moves[FACT_INSTANCES];
+};
+
+/* The last run of the issuer's command; an identity has one at a time. While it runs, and
+ * after a crash in the middle of it, the outcome is OUTCOME_SENT. */
+struct fact_issue {
+	unsigned instance;
+	uint64_t generation;
+	enum key_algorithm algorithm;
+	unsigned tries; /* in a row that did not help: certify.h counts them */
+	struct stamp asked; /* count_ms 0: never */
+	struct stamp done;
+	enum outcome outcome;
+	char words[2 * FACT_WORDS];
+};
+
+/* DANE is switched off, or on its way there: no record of ours is wanted. */
+struct fact_off {
+	struct stamp asked;   /* count_ms 0: it is not */
+	struct stamp gone;    /* since when every server was seen without a record of ours; 0: not yet */
+	struct stamp watched; /* since when that has been watched without a gap */
+	struct stamp done;    /* no cache can hold one any more */
+};
+
+/* Which forms of record every server was seen with, of every key wanted. */
+struct fact_forms {
+	unsigned forms; /* 1u << enum record_form; 0: none yet */
+	struct stamp since;
 };
 
 /* A standby generation the operator does not want any more. */
@@ -197,6 +263,8 @@ struct facts {
 	struct stamp zone_found; /* when the list of servers was last found; 0: never */
 	struct stamp zone_failed; /* the last failure to find it; cleared by success */
 	char zone_words[FACT_WORDS];
+	size_t num_zones; /* not in the journal */
+	struct fact_zone zones[FACT_ZONES];
 	size_t num_servers;
 	struct fact_server servers[FACT_SERVERS];
 	size_t num_digests;
@@ -216,7 +284,11 @@ struct facts {
 	struct wall rotated; /* when the last roll ended, or the first set was complete */
 	size_t num_withdrawn;
 	struct fact_withdrawn withdrawn[FACT_INSTANCES];
+	struct fact_off off;
+	struct fact_forms forms;
 	struct stamp settled; /* since when the steady state holds; 0: it does not */
+	struct fact_issue issue;
+	struct stamp cert_pinned; /* when a server was last seen with a record of a certificate, not of a key (3 0 1, 2 1 1) */
 	/* For display only; nothing is decided by it. */
 	unsigned shown_state;
 	struct wall shown_since;
@@ -239,6 +311,7 @@ enum ec facts_set_instances(struct facts *f, const char *const *names, size_t nu
 struct report {
 	uint64_t active;
 	uint64_t presented;
+	unsigned algorithms; /* see struct fact_instance */
 	size_t num_generations;
 	const struct generation *generations;
 	const char *words; /* what its pin guard says, or NULL */
@@ -268,6 +341,9 @@ struct server_id {
  * Returns EC_NO_SPACE (nothing changed). */
 enum ec facts_set_servers(struct facts *f, const struct server_id *servers, size_t num, struct stamp now) MUST_CHECK;
 void facts_zone_failed(struct facts *f, const char *words, struct stamp now);
+/* facts_set_zones takes the zones of the alias chain as they were last seen; more than
+ * FACT_ZONES are cut. */
+void facts_set_zones(struct facts *f, const struct fact_zone *zones, size_t num);
 /* facts_server finds the row of an address, or -1. */
 int facts_server(const struct facts *f, const char *name, const char *address);
 
@@ -280,6 +356,7 @@ struct answer {
 	uint32_t serial;
 	bool alias;          /* a server of a zone in the chain that answered with the expected CNAME: `set` is empty,
 	                      * `ttl_s` is the CNAME's, and it agrees with everything */
+	struct fact_upkeep upkeep;
 	const char *words; /* why it is bogus or insecure, or NULL */
 };
 
@@ -303,6 +380,13 @@ void facts_update_sent(struct facts *f, const struct tlsa_set *adds, const struc
                        struct stamp now);
 void facts_update_done(struct facts *f, enum outcome outcome, const char *words, struct stamp now);
 
+/* facts_issue_sent notes, before the issuer's command is run, for which key and the
+ * how manieth try it is; facts_issue_done what came of it: OK (installed), FAILED,
+ * UNKNOWN (the instance's next report tells). */
+void facts_issue_sent(struct facts *f, unsigned instance, uint64_t generation, enum key_algorithm algorithm,
+                      unsigned tries, struct stamp now);
+void facts_issue_done(struct facts *f, enum outcome outcome, const char *words, struct stamp now);
+
 /* facts_set_addresses takes where to probe; results of others are forgotten.
  * Returns EC_NO_SPACE. facts_probe adds one result: `spki_sha256` NULL when no
  * key was seen, with `words`. */
@@ -310,10 +394,21 @@ enum ec facts_set_addresses(struct facts *f, const char *const *addresses, size_
 void facts_probe(struct facts *f, const char *address, enum key_algorithm algorithm, enum sni_kind sni,
                  const uint8_t *spki_sha256, const char *words, struct stamp now);
 
-/* Look-ups. facts_digest finds the row of a digest, or -1; facts_agree one of a
- * pair, or NULL; facts_ours tells whether a record is, or was, of a key of ours;
- * facts_probe_find the last result, or NULL. */
+/* Look-ups. facts_digest finds the row of a digest, or -1; facts_digest_of the row
+ * whose key a record of one of our forms is of, or -1, and that form; facts_agree one
+ * of a pair, or NULL; facts_ours tells whether a record is, or was, of a key of ours
+ * (a 3 1 2 only when we ordered it); facts_probe_find the last result, or NULL. */
 int facts_digest(const struct facts *f, const uint8_t spki_sha256[32]);
+int facts_digest_of(const struct facts *f, const struct tlsa *t, enum record_form *out);
+/* facts_record makes the record of a key in one form; false when its digest is
+ * not known. */
+bool facts_record(const uint8_t spki_sha256[32], const uint8_t spki_sha512[64], enum record_form form, struct tlsa *out);
+/* facts_digest_served: is this set, in a cache, good for a client that meets the key?
+ * For each (usage, selector, matching type) it has a usable record of, it must have the key's:
+ * a client may look at any of them, and may prefer the strongest digest (RFC 7671 8, 9). What
+ * is not of our forms can't be told to match, so it must not be there. A denial is not good:
+ * it says nothing. */
+bool facts_digest_served(const struct fact_digest *d, const struct tlsa_set *set);
 const struct fact_agree *facts_agree(const struct facts *f, unsigned server, unsigned digest);
 bool facts_ours(const struct facts *f, const struct tlsa *t);
 const struct fact_probe *facts_probe_find(const struct facts *f, const char *address, enum key_algorithm algorithm,

@@ -4,13 +4,18 @@
 
 #include "tlsa-sync/facts_room.h"
 
+static void later_of(struct wall *wall, int64_t *count_ms, struct wall expires, struct stamp now)
+{
+	if (expires.s > wall->s)
+		*wall = expires;
+	int64_t end = now.count_ms + (expires.s - now.wall.s) * 1000;
+	if (end > *count_ms)
+		*count_ms = end;
+}
+
 void facts_old_signature(struct fact_digest *d, struct wall expires, struct stamp now)
 {
-	if (expires.s > d->old_signature.s)
-		d->old_signature = expires;
-	int64_t end = now.count_ms + (expires.s - now.wall.s) * 1000;
-	if (end > d->old_signature_count_ms)
-		d->old_signature_count_ms = end;
+	later_of(&d->old_signature, &d->old_signature_count_ms, expires, now);
 }
 
 int facts_server(const struct facts *f, const char *name, const char *address)
@@ -102,6 +107,13 @@ void facts_zone_failed(struct facts *f, const char *words, struct stamp now)
 	facts_text(f->zone_words, sizeof f->zone_words, words);
 }
 
+void facts_set_zones(struct facts *f, const struct fact_zone *zones, size_t num)
+{
+	f->num_zones = num < FACT_ZONES ? num : FACT_ZONES;
+	memset(f->zones, 0, sizeof f->zones);
+	memcpy(f->zones, zones, f->num_zones * sizeof zones[0]);
+}
+
 /* When there are more TTLs than rows, two become the larger one, seen at the
  * later moment: that can only lengthen a wait. */
 static void ttl_note(struct facts *f, uint32_t ttl_s, bool negative, struct stamp now)
@@ -143,22 +155,6 @@ void facts_ttls_prune(struct facts *f, int64_t margin_ms, struct stamp now)
 	f->num_ttls = n;
 }
 
-/* Is this set, in a cache, good for a client that meets the key? Its record must be
- * there; and since a client may prefer another (usage, selector, matching type),
- * which we can't tell to match, there must be no usable one. RFC 7671 8, 9. */
-static bool set_serves(const struct tlsa_set *set, const uint8_t spki_sha256[32])
-{
-	struct tlsa t = tlsa_311(spki_sha256);
-	if (!tlsa_set_has(set, &t))
-		return false;
-	for (size_t i = 0; i < set->num; i++) {
-		const struct tlsa *r = &set->items[i];
-		bool same_kind = r->usage == t.usage && r->selector == t.selector && r->matching == t.matching;
-		if (!same_kind && tlsa_usable(r, NULL))
-			return false;
-	}
-	return true;
-}
 
 static void agree_good(struct fact_agree *row, int64_t booted_ms, unsigned confirmations, int64_t gap_ms,
                        struct stamp now)
@@ -184,7 +180,7 @@ static void answer_to_digests(struct facts *f, unsigned server, const struct ans
                               int64_t gap_ms, struct stamp now)
 {
 	for (unsigned d = 0; d < f->num_digests; d++) {
-		bool serves = a->alias || set_serves(&a->set, f->digests[d].spki_sha256);
+		bool serves = a->alias || facts_digest_served(&f->digests[d], &a->set);
 		bool good = serves && a->validity == VALIDITY_SECURE;
 		struct fact_agree *row = agree_row(f, server, d, good);
 		if (good)
@@ -193,6 +189,8 @@ static void answer_to_digests(struct facts *f, unsigned server, const struct ans
 			agree_bad(row);
 		if (!serves)
 			facts_old_signature(&f->digests[d], a->signature_expires, now);
+		if (facts_digest_named(&f->digests[d], &a->set))
+			later_of(&f->digests[d].signed_until, &f->digests[d].signed_count_ms, a->signature_expires, now);
 	}
 }
 
@@ -217,11 +215,15 @@ void facts_answer(struct facts *f, unsigned server, const struct answer *a, unsi
 	s->signature_expires = a->signature_expires;
 	s->serial = a->serial;
 	s->alias = a->alias;
+	s->upkeep = a->upkeep;
 	facts_text(s->words, sizeof s->words, a->words);
 	/* What does not validate is not kept by a validating cache, and its TTL can
 	 * be anybody's invention. */
 	if (a->validity != VALIDITY_BOGUS)
 		ttl_note(f, a->ttl_s, a->set.num == 0 && !a->alias, now);
+	for (size_t i = 0; i < a->set.num; i++)
+		if (a->set.items[i].usage == 2 || (a->set.items[i].usage == 3 && a->set.items[i].selector == 0))
+			f->cert_pinned = now;
 	answer_to_digests(f, server, a, confirmations, gap_ms, now);
 }
 
@@ -245,9 +247,23 @@ void facts_looked(struct facts *f, struct stamp now)
 	f->looked = now;
 }
 
+static bool any_key(const struct facts *f, enum key_algorithm algorithm)
+{
+	for (size_t i = 0; i < f->num_keys; i++)
+		if (f->keys[i].algorithm == algorithm)
+			return true;
+	return false;
+}
+
 void facts_probed(struct facts *f, struct stamp now)
 {
 	f->probed = now;
+	/* What nobody has a key of is not asked for any more. */
+	size_t n = 0;
+	for (size_t i = 0; i < f->num_probes; i++)
+		if (any_key(f, f->probes[i].algorithm))
+			f->probes[n++] = f->probes[i];
+	f->num_probes = n;
 }
 
 void facts_update_sent(struct facts *f, const struct tlsa_set *adds, const struct tlsa_set *deletes, uint32_t ttl_s,
@@ -255,17 +271,29 @@ void facts_update_sent(struct facts *f, const struct tlsa_set *adds, const struc
 {
 	f->update = (struct fact_update){ .adds = *adds, .deletes = *deletes, .sent = now, .outcome = OUTCOME_SENT };
 	ttl_note(f, ttl_s, false, now);
+	enum record_form form;
+	for (size_t i = 0; i < adds->num; i++) {
+		int d = facts_digest_of(f, &adds->items[i], &form);
+		if (d >= 0)
+			f->digests[d].added[form] = now;
+	}
 	for (size_t i = 0; i < deletes->num; i++) {
-		int d = facts_ours(f, &deletes->items[i]) ? facts_digest(f, deletes->items[i].data) : -1;
-		if (d >= 0 && f->digests[d].deleted.count_ms == 0)
-			f->digests[d].deleted = now;
+		int d = facts_digest_of(f, &deletes->items[i], &form);
+		if (d >= 0)
+			f->digests[d].deleted[form] = now;
 	}
 }
 
 void facts_update_done(struct facts *f, enum outcome outcome, const char *words, struct stamp now)
 {
+	enum record_form form;
 	f->update.outcome = outcome;
 	f->update.done = now;
+	for (size_t i = 0; outcome == OUTCOME_OK && i < f->update.deletes.num; i++) {
+		int d = facts_digest_of(f, &f->update.deletes.items[i], &form);
+		if (d >= 0)
+			f->digests[d].cleared[form] = f->update.sent;
+	}
 	facts_text(f->update.words, sizeof f->update.words, words);
 }
 

@@ -1,19 +1,70 @@
-/* The guard: would this write, or this swap, break the promise that every sender
- * finds its pin? Asked right before acting. It reads the raw facts and shares
- * no code with the decision, so that a mistake must be made twice. */
-#include <stdlib.h>
+/* The guard: would this write break the promise that every sender finds its pin? Asked
+ * right before acting. It reads the raw facts and shares no code with the decision,
+ * so that a mistake must be made twice. Swaps: guard_swap.c. */
+#include "tlsa-sync/guard_room.h"
+
 #include <string.h>
 
-#include "tlsa-sync/rollover.h"
-
-/* Reports and answers may be this much older than decide allows: it was made
- * a moment ago. */
-enum { SLACK_MS = 60 * 1000 };
-
-static bool is_of(const struct tlsa *t, const struct fact_key *k)
+bool guard_is_of(const struct tlsa *t, const struct fact_key *k)
 {
-	return t->usage == 3 && t->selector == 1 && t->matching == 1 && t->len == 32 &&
-	       memcmp(t->data, k->spki_sha256, 32) == 0;
+	static const uint8_t none[64];
+	if (t->usage != 3 || t->selector != 1)
+		return false;
+	if (t->matching == 1)
+		return t->len == 32 && memcmp(t->data, k->spki_sha256, 32) == 0;
+	return t->matching == 2 && t->len == 64 && memcmp(t->data, none, 64) != 0 && memcmp(t->data, k->spki_sha512, 64) == 0;
+}
+
+struct tlsa guard_record(const struct fact_key *k, unsigned matching)
+{
+	struct tlsa t = { .usage = 3, .selector = 1, .matching = (uint8_t)matching, .len = matching == 1 ? 32 : 64 };
+	memcpy(t.data, matching == 1 ? k->spki_sha256 : k->spki_sha512, t.len);
+	return t;
+}
+
+bool guard_has(const struct tlsa_set *set, const struct fact_key *k, unsigned matching)
+{
+	for (size_t i = 0; i < set->num; i++)
+		if (set->items[i].matching == matching && guard_is_of(&set->items[i], k))
+			return true;
+	return false;
+}
+
+bool guard_has_kind(const struct tlsa_set *set, unsigned matching)
+{
+	for (size_t i = 0; i < set->num; i++)
+		if (set->items[i].usage == 3 && set->items[i].selector == 1 && set->items[i].matching == matching)
+			return true;
+	return false;
+}
+
+bool guard_matches(const struct tlsa_set *set, const struct fact_key *k)
+{
+	bool any = false;
+	for (unsigned matching = 1; matching <= 2; matching++) {
+		bool has = guard_has(set, k, matching);
+		if (!has && guard_has_kind(set, matching))
+			return false;
+		any = any || has;
+	}
+	return any;
+}
+
+const struct tlsa *guard_foreign(const struct tlsa_set *set)
+{
+	for (size_t i = 0; i < set->num; i++) {
+		const struct tlsa *t = &set->items[i];
+		bool our_kind = t->usage == 3 && t->selector == 1 && (t->matching == 1 || t->matching == 2);
+		if (!our_kind && tlsa_usable(t, NULL))
+			return t;
+	}
+	return NULL;
+}
+
+int64_t guard_oldest(const struct facts *f, const struct policy *p, struct stamp now)
+{
+	int64_t oldest = now.count_ms - rollover_fresh_ms(p) - GUARD_SLACK_MS;
+	return oldest <= f->clock.booted_ms ? f->clock.booted_ms + 1 : oldest;
 }
 
 /* Presented, or to be presented at the next start. */
@@ -46,10 +97,18 @@ static bool may_be_used(const struct facts *f, const struct fact_key *k)
 static const struct fact_key *key_of(const struct facts *f, const struct tlsa *t)
 {
 	for (size_t i = 0; i < f->num_keys; i++)
-		if (is_of(t, &f->keys[i]))
+		if (guard_is_of(t, &f->keys[i]))
 			return &f->keys[i];
 	return NULL;
 }
+
+/* Which server answered with a set of its own? */
+static bool holds_set(const struct fact_server *s)
+{
+	return s->answered.count_ms != 0 && !s->alias;
+}
+
+/* ---- what is added ---- */
 
 static enum ec check_adds(const struct facts *f, const struct tlsa_set *adds, struct why *why)
 {
@@ -66,62 +125,153 @@ static enum ec check_adds(const struct facts *f, const struct tlsa_set *adds, st
 		if (key_of(f, t) == NULL)
 			return why_set(why, EC_INVARIANT, "%s: no instance reports a key with this digest", text);
 	}
-	/* A first record of our kind makes clients look for a match of that kind: all
-	 * keys in use must have theirs. RFC 7671 8. */
-	for (size_t i = 0; adds->num > 0 && i < f->num_keys; i++) {
-		struct tlsa t = tlsa_311(f->keys[i].spki_sha256);
-		tlsa_print(text, &t);
-		if (in_use(f, &f->keys[i]) && !tlsa_set_has(adds, &t))
-			return why_set(why, EC_INVARIANT, "%s, the %s key in use, is not among the records added", text,
-			               key_algorithm_name(f->keys[i].algorithm));
+	/* A first record of a kind makes clients look for a match of that kind: all
+	 * keys in use must have theirs. RFC 7671 8, 8.3. */
+	for (unsigned matching = 1; matching <= 2; matching++) {
+		for (size_t i = 0; guard_has_kind(adds, matching) && i < f->num_keys; i++) {
+			struct tlsa t = guard_record(&f->keys[i], matching);
+			tlsa_print(text, &t);
+			if (in_use(f, &f->keys[i]) && !guard_has(adds, &f->keys[i], matching))
+				return why_set(why, EC_INVARIANT, "%s, the %s key in use, is not among the records added", text,
+				               key_algorithm_name(f->keys[i].algorithm));
+		}
 	}
 	return EC_OK;
 }
 
-static enum ec check_delete(const struct facts *f, const struct policy *p, const struct tlsa *t, struct why *why)
+/* A removal on its way might take a part of what is added: that of the key in use. */
+static enum ec check_late(const struct facts *f, const struct tlsa_set *adds, struct stamp now, struct why *why)
 {
-	char text[TLSA_TEXT_SIZE];
-	tlsa_print(text, t);
-	if (!p->own_rrset && !facts_ours(f, t))
-		return why_set(why, EC_INVARIANT, "%s is not ours, and own_rrset is off", text);
-	for (size_t i = 0; i < f->num_keys; i++) {
-		const struct fact_key *k = &f->keys[i];
-		if (is_of(t, k) && in_use(f, k))
-			return why_set(why, EC_INVARIANT, "%s is the key %s presents, or would present after a restart", text,
-			               f->instances[k->instance].name);
-		if (is_of(t, k) && may_be_used(f, k))
-			return why_set(why, EC_INVARIANT, "%s is a key %s may be presenting", text,
-			               f->instances[k->instance].name);
-	}
-	for (size_t i = 0; i < f->num_probes; i++) {
-		const struct fact_probe *probe = &f->probes[i];
-		if (probe->saw && t->len == 32 && memcmp(probe->spki_sha256, t->data, 32) == 0)
-			return why_set(why, EC_INVARIANT, "%s was seen presented at %s", text, probe->address);
+	for (size_t i = 0; i < adds->num; i++) {
+		const struct fact_key *k = key_of(f, &adds->items[i]);
+		int d = k == NULL ? -1 : facts_digest(f, k->spki_sha256);
+		int64_t deleted = d < 0 ? 0 : f->digests[d].deleted[adds->items[i].matching - 1].count_ms;
+		if (deleted != 0 && now.count_ms < deleted + ROLLOVER_LATE_MS)
+			return why_set(why, EC_INVARIANT, "a removal sent a while ago may still take effect: nothing is added before");
 	}
 	return EC_OK;
 }
 
-static enum ec check_news(const struct facts *f, const struct policy *p, struct stamp now, struct why *why)
+static enum ec check_probes(const struct facts *f, int64_t oldest, struct why *why)
 {
-	int64_t oldest = now.count_ms - rollover_fresh_ms(p) - SLACK_MS;
-	if (oldest <= f->clock.booted_ms)
-		oldest = f->clock.booted_ms + 1;
-	for (size_t i = 0; i < f->num_instances; i++) {
-		const struct fact_instance *in = &f->instances[i];
-		if (in->heard.count_ms == 0 || in->heard.count_ms < oldest || in->failed.count_ms != 0)
-			return why_set(why, EC_INVARIANT, "%s has not reported lately, so it is not known what it presents",
-			               in->name);
-	}
 	for (size_t a = 0; a < f->num_addresses; a++) {
 		bool seen = false;
 		for (size_t i = 0; i < f->num_probes; i++)
 			seen = seen || (f->probes[i].saw && f->probes[i].at.count_ms >= oldest &&
 			                strcmp(f->probes[i].address, f->addresses[a]) == 0);
 		if (!seen)
-			return why_set(why, EC_INVARIANT, "no key was seen at %s lately, so nothing is taken away",
-			               f->addresses[a]);
+			return why_set(why, EC_INVARIANT, "no key was seen at %s lately, so nothing is changed", f->addresses[a]);
 	}
 	return f->num_addresses > 0 ? EC_OK : why_set(why, EC_INVARIANT, "no address was probed");
+}
+
+/* From the first record on, senders expect to find what it names at every address. */
+static enum ec check_first(const struct facts *f, const struct policy *p, const struct tlsa_set *adds, struct stamp now,
+                           struct why *why)
+{
+	for (size_t s = 0; s < f->num_servers; s++)
+		for (size_t i = 0; i < f->servers[s].set.num; i++)
+			if (facts_ours(f, &f->servers[s].set.items[i]))
+				return EC_OK;
+	int64_t oldest = guard_oldest(f, p, now);
+	for (size_t i = 0; i < f->num_probes; i++) {
+		const struct fact_probe *probe = &f->probes[i];
+		struct tlsa t = tlsa_311(probe->spki_sha256);
+		const struct fact_key *k = key_of(f, &t);
+		if (probe->saw && probe->at.count_ms >= oldest && (k == NULL || !guard_matches(adds, k)))
+			return why_set(why, EC_INVARIANT, "%s presents a key that would have no record", probe->address);
+	}
+	return check_probes(f, oldest, why);
+}
+
+/* ---- what is deleted ---- */
+
+/* Would no server have a record of this kind any more? Then nobody looks for one. */
+static bool kind_goes(const struct facts *f, unsigned matching, const struct tlsa_set *deletes)
+{
+	for (size_t s = 0; s < f->num_servers; s++) {
+		struct tlsa_set after = f->servers[s].set;
+		tlsa_set_subtract(&after, deletes);
+		if (holds_set(&f->servers[s]) && guard_has_kind(&after, matching))
+			return false;
+	}
+	return true;
+}
+
+/* When records of a kind go all at once, those go too that were ordered in and that some server
+ * may have without our having seen it: else they would be left alone. `matching` 0: of both
+ * kinds. */
+static enum ec check_whole(const struct facts *f, unsigned matching, const struct tlsa_set *deletes, struct why *why)
+{
+	for (size_t i = 0; i < f->num_digests; i++) {
+		struct fact_key k = { 0 };
+		memcpy(k.spki_sha256, f->digests[i].spki_sha256, 32);
+		memcpy(k.spki_sha512, f->digests[i].spki_sha512, 64);
+		for (unsigned m = 1; m <= 2; m++) {
+			int64_t added = f->digests[i].added[m - 1].count_ms;
+			if (added == 0 || f->digests[i].cleared[m - 1].count_ms > added + ROLLOVER_LATE_MS)
+				continue;
+			bool unseen = false;
+			for (size_t s = 0; s < f->num_servers; s++)
+				unseen = unseen || (!f->servers[s].alias && f->servers[s].answered.count_ms <= added + ROLLOVER_LATE_MS);
+			if (unseen && deletes->num < TLSA_SET_MAX && (matching == 0 || matching == m) && !guard_has(deletes, &k, m))
+				return why_set(why, EC_INVARIANT, "a record that was ordered in, and that some server may have by now, is not "
+				               "deleted with the others");
+		}
+	}
+	return EC_OK;
+}
+
+/* Why a record must stay as long as any of its kind does, or EC_OK. */
+static enum ec check_needed(const struct facts *f, const struct tlsa *t, const struct fact_key *of, struct why *why)
+{
+	char text[TLSA_TEXT_SIZE];
+	tlsa_print(text, t);
+	for (size_t i = 0; i < f->num_keys; i++) {
+		const struct fact_key *k = &f->keys[i];
+		if (guard_is_of(t, k) && in_use(f, k))
+			return why_set(why, EC_INVARIANT, "%s is the key %s presents, or would present after a restart", text,
+			               f->instances[k->instance].name);
+		if (guard_is_of(t, k) && may_be_used(f, k))
+			return why_set(why, EC_INVARIANT, "%s is a key %s may be presenting", text,
+			               f->instances[k->instance].name);
+	}
+	for (size_t i = 0; i < f->num_probes; i++) {
+		const struct fact_probe *probe = &f->probes[i];
+		bool same = (of != NULL && memcmp(probe->spki_sha256, of->spki_sha256, 32) == 0) ||
+		            (t->matching == 1 && t->len == 32 && memcmp(probe->spki_sha256, t->data, 32) == 0);
+		if (probe->saw && same)
+			return why_set(why, EC_INVARIANT, "%s was seen presented at %s", text, probe->address);
+	}
+	return EC_OK;
+}
+
+static enum ec check_delete(const struct facts *f, const struct policy *p, const struct tlsa *t,
+                            const struct tlsa_set *deletes, struct why *why)
+{
+	if (!p->own_rrset && !facts_ours(f, t)) {
+		char text[TLSA_TEXT_SIZE];
+		tlsa_print(text, t);
+		return why_set(why, EC_INVARIANT, "%s is not ours, and own_rrset is off", text);
+	}
+	const struct fact_key *of = key_of(f, t);
+	enum ec ec = check_needed(f, t, of, why);
+	/* Or all of the kind go: check_after sees to it that another one stays. RFC 7671 8.3. */
+	if (ec != EC_OK && of != NULL && kind_goes(f, t->matching, deletes))
+		return check_whole(f, t->matching, deletes, why);
+	return ec;
+}
+
+static enum ec check_news(const struct facts *f, const struct policy *p, struct stamp now, struct why *why)
+{
+	int64_t oldest = guard_oldest(f, p, now);
+	for (size_t i = 0; i < f->num_instances; i++) {
+		const struct fact_instance *in = &f->instances[i];
+		if (in->heard.count_ms == 0 || in->heard.count_ms < oldest || in->failed.count_ms != 0)
+			return why_set(why, EC_INVARIANT, "%s has not reported lately, so it is not known what it presents",
+			               in->name);
+	}
+	return check_probes(f, oldest, why);
 }
 
 /* What every server would then hold. */
@@ -130,7 +280,7 @@ static enum ec check_after(const struct facts *f, const struct tlsa_set *adds, c
 {
 	char text[TLSA_TEXT_SIZE];
 	for (size_t s = 0; s < f->num_servers; s++) {
-		if (f->servers[s].answered.count_ms == 0 || f->servers[s].alias)
+		if (!holds_set(&f->servers[s]))
 			continue;
 		for (size_t i = 0; i < adds->num; i++)
 			if (deletes->num > 0 && !tlsa_set_has(&f->servers[s].set, &adds->items[i]))
@@ -139,128 +289,61 @@ static enum ec check_after(const struct facts *f, const struct tlsa_set *adds, c
 		struct tlsa_set after = f->servers[s].set;
 		tlsa_set_subtract(&after, deletes);
 		for (size_t i = 0; deletes->num > 0 && i < f->num_keys; i++) {
-			struct tlsa t = tlsa_311(f->keys[i].spki_sha256);
+			struct tlsa t = guard_record(&f->keys[i], 1);
 			tlsa_print(text, &t);
-			if (in_use(f, &f->keys[i]) && !tlsa_set_has(&after, &t))
-				return why_set(why, EC_INVARIANT, "%s (%s) serves the set without %s, which is in use",
+			if (guard_forced(f) && !guard_matches(&f->servers[s].set, &f->keys[i]))
+				continue; /* the operator knew: it does not match as it is */
+			if (in_use(f, &f->keys[i]) && !guard_matches(&after, &f->keys[i]))
+				return why_set(why, EC_INVARIANT, "%s (%s) would serve a set that does not match %s, which is in use",
 				               f->servers[s].name, f->servers[s].address, text);
 		}
 	}
 	return EC_OK;
 }
 
+/* Switching off: a set without any usable record asks nothing of a key, so it does not
+ * matter who presents what. But it must be all of them. */
+static enum ec check_off(const struct facts *f, const struct policy *p, const struct tlsa_set *adds,
+                         const struct tlsa_set *deletes, struct why *why)
+{
+	char text[TLSA_TEXT_SIZE];
+	bool answered = false;
+	if (adds->num > 0)
+		return why_set(why, EC_INVARIANT, "DANE is switched off: nothing is added");
+	for (size_t i = 0; i < deletes->num; i++) {
+		tlsa_print(text, &deletes->items[i]);
+		if (!p->own_rrset && !facts_ours(f, &deletes->items[i]))
+			return why_set(why, EC_INVARIANT, "%s is not ours, and own_rrset is off", text);
+	}
+	for (size_t s = 0; s < f->num_servers; s++) {
+		struct tlsa_set after = f->servers[s].set;
+		tlsa_set_subtract(&after, deletes);
+		answered = answered || holds_set(&f->servers[s]);
+		for (size_t i = 0; holds_set(&f->servers[s]) && i < after.num; i++) {
+			tlsa_print(text, &after.items[i]);
+			if (tlsa_usable(&after.items[i], NULL))
+				return why_set(why, EC_INVARIANT, "%s would be left alone, and senders look for a match of it", text);
+		}
+	}
+	return answered ? check_whole(f, 0, deletes, why) : why_set(why, EC_INVARIANT, "no server has answered");
+}
+
 enum ec rollover_check_write(const struct facts *f, const struct policy *p, const struct tlsa_set *adds,
                              const struct tlsa_set *deletes, struct stamp now, struct why *why)
 {
+	if (f->off.asked.count_ms != 0)
+		return check_off(f, p, adds, deletes, why);
 	enum ec ec = check_adds(f, adds, why);
+	if (ec == EC_OK)
+		ec = check_late(f, adds, now, why);
+	if (ec == EC_OK && adds->num > 0)
+		ec = check_first(f, p, adds, now, why);
 	for (size_t i = 0; ec == EC_OK && i < deletes->num; i++) {
 		if (tlsa_set_has(adds, &deletes->items[i]))
 			return why_set(why, EC_INVARIANT, "the same record is added and deleted");
-		ec = check_delete(f, p, &deletes->items[i], why);
+		ec = check_delete(f, p, &deletes->items[i], deletes, why);
 	}
 	if (ec == EC_OK && deletes->num > 0)
 		ec = check_news(f, p, now, why);
 	return ec == EC_OK ? check_after(f, adds, deletes, why) : ec;
-}
-
-/* ---- swaps ---- */
-
-static bool is_way_back(const struct facts *f, unsigned instance, uint64_t generation)
-{
-	const struct fact_roll *r = &f->roll;
-	if (r->asked.count_ms == 0 || r->ended.count_ms != 0 || r->rollback.count_ms == 0 || r->retiring.count_ms != 0)
-		return false;
-	for (size_t i = 0; i < r->num_moves; i++)
-		if (r->moves[i].instance == instance && r->moves[i].from == generation)
-			return true;
-	return false;
-}
-
-static bool is_on_its_way_out(const struct facts *f, unsigned instance, uint64_t generation)
-{
-	const struct fact_roll *r = &f->roll;
-	for (size_t i = 0; r->retiring.count_ms != 0 && r->ended.count_ms == 0 && i < r->num_moves; i++)
-		if (r->moves[i].instance == instance && r->moves[i].from == generation)
-			return true;
-	for (size_t i = 0; i < f->num_withdrawn; i++)
-		if (f->withdrawn[i].instance == instance && f->withdrawn[i].generation == generation)
-			return true;
-	return false;
-}
-
-static enum ec check_served(const struct facts *f, const struct fact_key *k, struct why *why)
-{
-	struct tlsa t = tlsa_311(k->spki_sha256);
-	int digest = facts_digest(f, k->spki_sha256);
-	if (digest < 0 || f->digests[digest].deleted.count_ms != 0 || is_on_its_way_out(f, k->instance, k->generation))
-		return why_set(why, EC_INVARIANT, "the record of generation %llu was ordered away",
-		               (unsigned long long)k->generation);
-	for (size_t s = 0; s < f->num_servers; s++) {
-		const struct fact_server *row = &f->servers[s];
-		if (row->answered.count_ms != 0 && !row->alias && !tlsa_set_has(&row->set, &t))
-			return why_set(why, EC_INVARIANT, "%s (%s) was last seen without the record of generation %llu", row->name,
-			               row->address, (unsigned long long)k->generation);
-	}
-	return EC_OK;
-}
-
-/* `back`: to a key that was presented before this roll. Its records were never ordered
- * away, so neither silence nor a time without watching stands in the way. */
-static enum ec check_aged(const struct facts *f, const struct policy *p, const struct fact_key *k, bool back,
-                          struct stamp now, struct why *why)
-{
-	int64_t longest_s = 0, all_ms = 0, watched_ms = 0;
-	unsigned digest = (unsigned)facts_digest(f, k->spki_sha256);
-	for (size_t i = 0; i < f->num_ttls; i++)
-		if (f->ttls[i].ttl_s > longest_s)
-			longest_s = f->ttls[i].ttl_s;
-	for (unsigned s = 0; s < f->num_servers; s++) {
-		const struct fact_server *row = &f->servers[s];
-		const struct fact_agree *agree = facts_agree(f, s, digest);
-		if (agree == NULL || agree->proof_ms == 0 || agree->count < p->confirmations)
-			return why_set(why, EC_INVARIANT, "%s (%s) has not proven to serve generation %llu", row->name,
-			               row->address, (unsigned long long)k->generation);
-		if (!back && (row->silent.count_ms != 0 || agree->last_ms <= f->clock.booted_ms ||
-		              now.count_ms - agree->last_ms > rollover_fresh_ms(p) + SLACK_MS))
-			return why_set(why, EC_INVARIANT, "%s (%s) has not answered lately", row->name, row->address);
-		all_ms = agree->proof_ms > all_ms ? agree->proof_ms : all_ms;
-		watched_ms = agree->run_ms > watched_ms ? agree->run_ms : watched_ms;
-	}
-	if (f->digests[digest].spoiled.count_ms > all_ms)
-		all_ms = f->digests[digest].spoiled.count_ms;
-	if (!back && f->zone_found.count_ms <= all_ms)
-		return why_set(why, EC_INVARIANT, "the servers of the zone were last listed before they all agreed");
-	int64_t margin_s = p->cache_margin_s;
-	if (f->num_servers == 0 || now.count_ms < all_ms + (2 * longest_s + margin_s) * 1000 ||
-	    now.count_ms < all_ms + p->floor_s * 1000 || (!back && now.count_ms < watched_ms + (longest_s + margin_s) * 1000))
-		return why_set(why, EC_INVARIANT, "caches may still hold a set without generation %llu",
-		               (unsigned long long)k->generation);
-	if (p->wait == WAIT_SIGNATURES && (now.count_ms < f->digests[digest].old_signature_count_ms ||
-	                                   now.wall.s < f->digests[digest].old_signature.s))
-		return why_set(why, EC_INVARIANT, "a signature over a set without generation %llu is still valid",
-		               (unsigned long long)k->generation);
-	return EC_OK;
-}
-
-enum ec rollover_check_swap(const struct facts *f, const struct policy *p, unsigned instance, uint64_t generation,
-                            struct stamp now, struct why *why)
-{
-	bool back = is_way_back(f, instance, generation), known = false;
-	for (size_t i = 0; i < f->num_keys; i++) {
-		const struct fact_key *k = &f->keys[i];
-		if (k->instance != instance || k->generation != generation)
-			continue;
-		known = true;
-		if (generation == f->instances[instance].presented)
-			continue; /* no change: it takes back a swap that may still be on its way */
-		enum ec ec = check_served(f, k, why);
-		if (ec == EC_OK)
-			ec = check_aged(f, p, k, back, now, why);
-		if (ec == EC_OK && !back && !k->certified)
-			ec = why_set(why, EC_INVARIANT, "generation %llu has no certificate", (unsigned long long)generation);
-		if (ec != EC_OK)
-			return ec;
-	}
-	return known ? EC_OK
-	             : why_set(why, EC_INVARIANT, "no such generation is known: %llu", (unsigned long long)generation);
 }

@@ -9,11 +9,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "tlsa-sync/journal_tables.h"
 
-enum { APPLICATION_ID = 0x444e4754 /* "DNGT" */, SQL_MAX = 2048 };
+/* Not done by itself: what the operator had asked for would be forgotten, and which TTLs
+ * were served before. */
+#define BEGIN_ANEW "Move the file away: tlsa-sync then begins anew by asking the instances and servers, waits in full, and " \
+	"knows no more of a roll under way or of a \"disable\""
+
+enum { APPLICATION_ID = 0x444e4754 /* "DNGT" */, SQL_MAX = 4096 };
 
 struct journal {
 	sqlite3 *db;
@@ -30,8 +36,7 @@ static enum ec failed(struct journal *j, int rc, const char *doing, struct why *
 	case SQLITE_NOTADB:
 	case SQLITE_CORRUPT:
 	case SQLITE_MISMATCH:
-		return why_set(why, EC_CORRUPT, "%s: %s: %s. Nothing is changed. Move the file away: tlsa-sync then begins anew by "
-		               "asking the instances and servers, and waits in full", j->path, doing, text);
+		return why_set(why, EC_CORRUPT, "%s: %s: %s. Nothing is changed. " BEGIN_ANEW, j->path, doing, text);
 	case SQLITE_FULL:
 		return why_set(why, EC_LIMIT, "%s: %s: the disk is full (%s). Nothing is changed until there is room", j->path,
 		               doing, text);
@@ -76,19 +81,56 @@ static const char *const type_words[] = { [COL_I64] = "INTEGER", [COL_U32] = "IN
 
 static void table_sql(const struct table *t, struct writer *create, struct writer *insert, struct writer *select)
 {
-	writer_format(create, "CREATE TABLE \"%s\" (identity_name TEXT NOT NULL, n INTEGER NOT NULL", t->name);
-	writer_format(insert, "INSERT INTO \"%s\" VALUES (?, ?", t->name);
+	writer_format(create, "CREATE TABLE IF NOT EXISTS \"%s\" (identity_name TEXT NOT NULL, n INTEGER NOT NULL", t->name);
+	writer_format(insert, "INSERT INTO \"%s\" (identity_name, n", t->name);
 	writer_str(select, "SELECT n");
 	for (size_t i = 0; i < t->num_columns; i++) {
 		writer_format(create, ", \"%s\" %s NOT NULL", t->columns[i].name, type_words[t->columns[i].type]);
-		writer_str(insert, ", ?");
+		writer_format(insert, ", \"%s\"", t->columns[i].name);
 		writer_format(select, ", \"%s\"", t->columns[i].name);
 	}
 	writer_str(create, ", PRIMARY KEY (identity_name, n)) STRICT;");
+	writer_str(insert, ") VALUES (?, ?");
+	for (size_t i = 0; i < t->num_columns; i++)
+		writer_str(insert, ", ?");
 	writer_str(insert, ");");
 	writer_format(select, " FROM \"%s\" WHERE identity_name = ? ORDER BY n;", t->name);
 }
 
+static bool has_column(struct journal *j, const char *table, const char *column)
+{
+	sqlite3_stmt *st = NULL;
+	int rc = sqlite3_prepare_v2(j->db, "SELECT 1 FROM pragma_table_info(?1) WHERE name = ?2;", -1, &st, NULL);
+	if (rc == SQLITE_OK)
+		rc = sqlite3_bind_text(st, 1, table, -1, SQLITE_STATIC);
+	if (rc == SQLITE_OK)
+		rc = sqlite3_bind_text(st, 2, column, -1, SQLITE_STATIC);
+	bool has = rc == SQLITE_OK && sqlite3_step(st) == SQLITE_ROW;
+	(void)sqlite3_finalize(st);
+	return has;
+}
+
+/* A journal made by an older version lacks the facts it did not know: they are zero. */
+static enum ec add_columns(struct journal *j, const struct table *t, struct why *why)
+{
+	enum ec ec = EC_OK;
+	for (size_t i = 0; ec == EC_OK && i < t->num_columns; i++) {
+		const struct column *c = &t->columns[i];
+		char sql[384], zero[2 * 64 + 4] = "0";
+		if (has_column(j, t->name, c->name))
+			continue;
+		if (c->type == COL_TEXT || c->type == COL_SET)
+			(void)snprintf(zero, sizeof zero, "''");
+		else if (c->type == COL_DIGEST)
+			(void)snprintf(zero, sizeof zero, "x'%0*d'", 2 * (int)c->size, 0);
+		(void)snprintf(sql, sizeof sql, "ALTER TABLE \"%s\" ADD COLUMN \"%s\" %s NOT NULL DEFAULT %s;", t->name, c->name,
+		               type_words[c->type], zero);
+		ec = run(j, sql, "bringing it up to date", why);
+	}
+	return ec;
+}
+
+/* Makes what is not there yet: all of a new journal, new facts in an old one. */
 static enum ec create_tables(struct journal *j, struct why *why)
 {
 	enum ec ec = run(j, "BEGIN IMMEDIATE;", "making the tables", why);
@@ -99,11 +141,13 @@ static enum ec create_tables(struct journal *j, struct why *why)
 		table_sql(&journal_tables[i], &c, &n, &s);
 		assert(!c.bad && !n.bad && !s.bad);
 		ec = run(j, create, "making the tables", why);
+		if (ec == EC_OK)
+			ec = add_columns(j, &journal_tables[i], why);
 	}
 	if (ec == EC_OK)
-		ec = run(j, "CREATE TABLE event (id INTEGER PRIMARY KEY, at INTEGER NOT NULL, count_ms INTEGER NOT NULL, "
+		ec = run(j, "CREATE TABLE IF NOT EXISTS event (id INTEGER PRIMARY KEY, at INTEGER NOT NULL, count_ms INTEGER NOT NULL, "
 		            "identity_name TEXT NOT NULL, event TEXT NOT NULL, words TEXT NOT NULL) STRICT;"
-		            "CREATE INDEX event_identity ON event (identity_name, id);", "making the tables", why);
+		            "CREATE INDEX IF NOT EXISTS event_identity ON event (identity_name, id);", "making the tables", why);
 	char sql[128];
 	(void)snprintf(sql, sizeof sql, "PRAGMA application_id = %d; PRAGMA user_version = %d;", APPLICATION_ID, SCHEMA_VERSION);
 	if (ec == EC_OK)
@@ -128,16 +172,20 @@ static enum ec check_schema(struct journal *j, struct why *why)
 	if (objects == 0)
 		return create_tables(j, why);
 	if (id != APPLICATION_ID)
-		return why_set(why, EC_CORRUPT, "%s: a database, but not a journal of tlsa-sync", j->path);
+		return why_set(why, EC_CORRUPT, "%s: a database, but not a journal of tlsa-sync. Nothing is changed. Move the file away, or "
+		               "name another in tlsa_sync.journal", j->path);
 	if (version > SCHEMA_VERSION)
-		return why_set(why, EC_UNSUPPORTED, "%s: made by a newer tlsa-sync (format %lld, this one knows %d)", j->path,
+		return why_set(why, EC_UNSUPPORTED, "%s: made by a newer tlsa-sync (format %lld, this one knows %d). Nothing is changed. Run "
+		               "that version", j->path,
 		               (long long)version, SCHEMA_VERSION);
 	sqlite3_stmt *st = NULL;
 	int rc = sqlite3_prepare_v2(j->db, "PRAGMA quick_check(1);", -1, &st, NULL);
 	rc = rc == SQLITE_OK ? sqlite3_step(st) : rc;
 	bool fine = rc == SQLITE_ROW && strcmp((const char *)sqlite3_column_text(st, 0), "ok") == 0;
 	(void)sqlite3_finalize(st);
-	return fine ? EC_OK : failed(j, SQLITE_CORRUPT, "checking", why);
+	if (!fine)
+		return failed(j, SQLITE_CORRUPT, "checking", why);
+	return version < SCHEMA_VERSION ? create_tables(j, why) : EC_OK;
 }
 
 static enum ec prepare(struct journal *j, const char *sql, sqlite3_stmt **out, struct why *why)
@@ -165,6 +213,21 @@ static enum ec prepare_all(struct journal *j, struct why *why)
 	return prepare(j, "INSERT INTO event (at, count_ms, identity_name, event, words) VALUES (?, ?, ?, ?, ?);", &j->event, why);
 }
 
+/* What a command makes as root is to be the daemon's, as its directory is. SQLite gives
+ * the files beside it the same owner. */
+static void give_away(const struct journal *j, int fd)
+{
+	char directory[sizeof j->path];
+	struct stat st, above;
+	(void)snprintf(directory, sizeof directory, "%s", j->path);
+	char *slash = strrchr(directory, '/');
+	if (geteuid() != 0 || slash == NULL || fstat(fd, &st) != 0 || st.st_size > 0 || st.st_uid != 0)
+		return;
+	slash[slash == directory] = '\0';
+	if (stat(directory, &above) == 0 && above.st_uid != 0 && fchown(fd, above.st_uid, above.st_gid) != 0)
+		return; /* then it stays root's, and the daemon says what is wrong */
+}
+
 /* Made before SQLite sees it, so that nobody else can read it for a moment. */
 static enum ec create_file(struct journal *j, struct why *why)
 {
@@ -174,6 +237,7 @@ static enum ec create_file(struct journal *j, struct why *why)
 	if (fd < 0)
 		return why_set(why, errno == EACCES || errno == EROFS || errno == EPERM ? EC_PERMISSION
 		                    : errno == ENOSPC ? EC_LIMIT : EC_IO, "%s: %s", j->path, strerror(errno));
+	give_away(j, fd);
 	(void)close(fd);
 	return EC_OK;
 }
@@ -258,7 +322,7 @@ static int bind_column(sqlite3_stmt *st, int at, const struct column *c, const u
 	case COL_TEXT:
 		return sqlite3_bind_text(st, at, p, -1, SQLITE_STATIC);
 	case COL_DIGEST:
-		return sqlite3_bind_blob(st, at, p, 32, SQLITE_STATIC);
+		return sqlite3_bind_blob(st, at, p, (int)c->size, SQLITE_STATIC);
 	case COL_SET:
 		return bind_set(st, at, p);
 	}
@@ -323,10 +387,22 @@ static enum ec finish(struct journal *j, int rc, const char *doing, struct why *
 	return ec;
 }
 
+/* What is written to a file that is no longer there is not on the disk. */
+static enum ec check_place(struct journal *j, struct why *why)
+{
+	int moved = 0;
+	if (sqlite3_file_control(j->db, "main", SQLITE_FCNTL_HAS_MOVED, &moved) == SQLITE_OK && moved != 0)
+		return why_set(why, EC_CORRUPT, "%s: was moved, replaced or removed while in use. Nothing is changed. Put it back, or "
+		               "restart tlsa-sync", j->path);
+	return EC_OK;
+}
+
 enum ec journal_store(struct journal *j, const struct facts *f, const char *event, const char *words,
                       struct stamp now, struct why *why)
 {
-	enum ec ec = run(j, "BEGIN IMMEDIATE;", "storing", why);
+	enum ec ec = check_place(j, why);
+	if (ec == EC_OK)
+		ec = run(j, "BEGIN IMMEDIATE;", "storing", why);
 	if (ec != EC_OK)
 		return ec;
 	int rc = SQLITE_OK;
@@ -378,6 +454,11 @@ static bool load_set(const char *text, struct tlsa_set *out)
 	return true;
 }
 
+/* No clock, in milliseconds or seconds, and no count of ours comes near it (in milliseconds it is
+ * the year 2248), and sums of such numbers, and a thousand times one, are far from overflowing:
+ * what is beyond is damage, and would turn a wait into none. */
+static const int64_t I64_BOUND = INT64_C(1) << 43;
+
 static bool load_column(sqlite3_stmt *st, int at, const struct column *c, unsigned char *row)
 {
 	void *p = row + c->offset;
@@ -388,7 +469,7 @@ static bool load_column(sqlite3_stmt *st, int at, const struct column *c, unsign
 	switch (c->type) {
 	case COL_I64:
 		memcpy(p, &i64, sizeof i64);
-		return true;
+		return i64 >= -I64_BOUND && i64 <= I64_BOUND;
 	case COL_U32:
 		memcpy(p, &u32, sizeof u32);
 		return i64 >= 0 && i64 <= c->max;
@@ -403,9 +484,9 @@ static bool load_column(sqlite3_stmt *st, int at, const struct column *c, unsign
 		memcpy(p, text, strlen(text));
 		return true;
 	case COL_DIGEST:
-		if (sqlite3_column_bytes(st, at) != 32)
+		if (sqlite3_column_bytes(st, at) != (int)c->size)
 			return false;
-		memcpy(p, sqlite3_column_blob(st, at), 32);
+		memcpy(p, sqlite3_column_blob(st, at), c->size);
 		return true;
 	case COL_SET:
 		return load_set((const char *)sqlite3_column_text(st, at), p);
@@ -430,8 +511,8 @@ static enum ec load_table(struct journal *j, size_t n, struct facts *f, struct w
 	}
 	(void)sqlite3_reset(st);
 	if (!fine)
-		return why_set(why, EC_CORRUPT, "%s: row %zu of table %s is not a fact. Move the file away to begin anew", j->path,
-		               num, t->name);
+		return why_set(why, EC_CORRUPT, "%s: row %zu of table %s is not a fact. Nothing is changed. " BEGIN_ANEW,
+		               j->path, num, t->name);
 	if (rc != SQLITE_DONE)
 		return failed(j, rc, "loading", why);
 	if (t->num != ONE_ROW)
@@ -445,7 +526,7 @@ enum ec journal_load(struct journal *j, struct facts *f, struct why *why)
 	for (size_t i = 0; ec == EC_OK && i < NUM_TABLES; i++)
 		ec = load_table(j, i, f, why);
 	if (ec == EC_OK && !journal_check(f))
-		ec = why_set(why, EC_CORRUPT, "%s: its tables do not fit together. Move the file away to begin anew", j->path);
+		ec = why_set(why, EC_CORRUPT, "%s: its tables do not fit together. Nothing is changed. " BEGIN_ANEW, j->path);
 	return ec;
 }
 

@@ -7,7 +7,9 @@
 #define U32(type, field, max) { #field, COL_U32, offsetof(struct type, field), 0, max }
 #define BOOL(type, field) { #field, COL_BOOL, offsetof(struct type, field), 0, 0 }
 #define TEXT(type, field) { #field, COL_TEXT, offsetof(struct type, field), sizeof(((struct type *)0)->field), 0 }
-#define DIGEST(type, field) { #field, COL_DIGEST, offsetof(struct type, field), 0, 0 }
+#define DIGEST(type, field) { #field, COL_DIGEST, offsetof(struct type, field), sizeof(((struct type *)0)->field), 0 }
+#define NAMED_STAMP(type, label, field) \
+	NAMED(type, label "_wall", field.wall.s), NAMED(type, label "_count_ms", field.count_ms)
 #define SET(type, field) { #field, COL_SET, offsetof(struct type, field), 0, 0 }
 
 static const struct column identity_columns[] = {
@@ -25,17 +27,28 @@ static const struct column identity_columns[] = {
 	STAMP(facts, settled),
 	U32(facts, shown_state, 64),
 	NAMED(facts, "shown_since", shown_since.s),
+	STAMP(facts, cert_pinned),
+	NAMED_STAMP(facts, "off_asked", off.asked),
+	NAMED_STAMP(facts, "off_gone", off.gone),
+	NAMED_STAMP(facts, "off_watched", off.watched),
+	NAMED_STAMP(facts, "off_done", off.done),
+	{ "forms", COL_U32, offsetof(struct facts, forms.forms), 0, (1u << FORM_NUM) - 1 },
+	NAMED_STAMP(facts, "forms", forms.since),
 };
 static const struct column instance_columns[] = {
 	TEXT(fact_instance, name), STAMP(fact_instance, heard), STAMP(fact_instance, failed),
 	TEXT(fact_instance, words), I64(fact_instance, active), I64(fact_instance, presented),
 	U32(fact_instance, asked, ASK_NUM - 1), I64(fact_instance, asked_generation), STAMP(fact_instance, asked_at),
 	U32(fact_instance, asked_outcome, OUTCOME_NUM - 1), TEXT(fact_instance, asked_words),
+	U32(fact_instance, algorithms, (1u << KEY_NUM_ALGORITHMS) - 1),
 };
 static const struct column key_columns[] = {
 	U32(fact_key, instance, FACT_INSTANCES - 1), I64(fact_key, generation),
 	U32(fact_key, algorithm, KEY_NUM_ALGORITHMS - 1), DIGEST(fact_key, spki_sha256), BOOL(fact_key, certified),
+	BOOL(fact_key, self_signed),
 	NAMED(fact_key, "not_before", not_before.s), NAMED(fact_key, "not_after", not_after.s),
+	DIGEST(fact_key, spki_sha512), DIGEST(fact_key, cert_sha256), DIGEST(fact_key, cert_sha512),
+	DIGEST(fact_key, issuer_spki_sha256), DIGEST(fact_key, issuer_cert_sha256),
 };
 static const struct column server_columns[] = {
 	TEXT(fact_server, name), TEXT(fact_server, address), STAMP(fact_server, answered), STAMP(fact_server, silent),
@@ -46,8 +59,12 @@ static const struct column server_columns[] = {
 };
 static const struct column digest_columns[] = {
 	DIGEST(fact_digest, spki_sha256), U32(fact_digest, algorithm, KEY_NUM_ALGORITHMS - 1), STAMP(fact_digest, known),
-	STAMP(fact_digest, spoiled), STAMP(fact_digest, deleted),
+	STAMP(fact_digest, spoiled), NAMED_STAMP(fact_digest, "deleted", deleted[FORM_311]),
 	NAMED(fact_digest, "old_signature", old_signature.s), I64(fact_digest, old_signature_count_ms),
+	DIGEST(fact_digest, spki_sha512), NAMED_STAMP(fact_digest, "deleted_312", deleted[FORM_312]),
+	NAMED_STAMP(fact_digest, "added", added[FORM_311]), NAMED_STAMP(fact_digest, "added_312", added[FORM_312]),
+	NAMED_STAMP(fact_digest, "cleared", cleared[FORM_311]), NAMED_STAMP(fact_digest, "cleared_312", cleared[FORM_312]),
+	NAMED(fact_digest, "signed_until", signed_until.s), I64(fact_digest, signed_count_ms),
 };
 static const struct column agree_columns[] = {
 	U32(fact_agree, server, FACT_SERVERS - 1), U32(fact_agree, digest, FACT_DIGESTS - 1),
@@ -70,10 +87,16 @@ static const struct column roll_columns[] = {
 	{ "rolled_back_count_ms", COL_I64, offsetof(struct fact_roll, rollback.count_ms), 0, 0 },
 	STAMP(fact_roll, retiring), STAMP(fact_roll, ended),
 	{ "outcome", COL_U32, offsetof(struct fact_roll, end), 0, ROLL_END_NUM - 1 },
+	BOOL(fact_roll, emergency), BOOL(fact_roll, forced),
 };
 static const struct column move_columns[] = {
 	U32(fact_move, instance, FACT_INSTANCES - 1), NAMED(fact_move, "old_generation", from),
 	NAMED(fact_move, "new_generation", to), STAMP(fact_move, swap_asked),
+};
+static const struct column issue_columns[] = {
+	U32(fact_issue, instance, FACT_INSTANCES - 1), I64(fact_issue, generation),
+	U32(fact_issue, algorithm, KEY_NUM_ALGORITHMS - 1), U32(fact_issue, tries, UINT32_MAX), STAMP(fact_issue, asked),
+	STAMP(fact_issue, done), U32(fact_issue, outcome, OUTCOME_NUM - 1), TEXT(fact_issue, words),
 };
 static const struct column withdrawn_columns[] = { U32(fact_withdrawn, instance, FACT_INSTANCES - 1),
 	                                           I64(fact_withdrawn, generation), STAMP(fact_withdrawn, at) };
@@ -94,6 +117,7 @@ const struct table journal_tables[] = {
 	{ "probe", COLUMNS(probe_columns), ARRAY(probes, num_probes) },
 	{ "roll", COLUMNS(roll_columns), offsetof(struct facts, roll), sizeof(struct fact_roll), 1, ONE_ROW },
 	{ "move", COLUMNS(move_columns), ARRAY(roll.moves, roll.num_moves) },
+	{ "issue", COLUMNS(issue_columns), offsetof(struct facts, issue), sizeof(struct fact_issue), 1, ONE_ROW },
 	{ "withdrawn", COLUMNS(withdrawn_columns), ARRAY(withdrawn, num_withdrawn) },
 };
 
@@ -106,6 +130,7 @@ bool journal_check(const struct facts *f)
 		fine = fine && f->agrees[i].server < f->num_servers && f->agrees[i].digest < f->num_digests;
 	for (size_t i = 0; i < f->roll.num_moves; i++)
 		fine = fine && f->roll.moves[i].instance < f->num_instances;
+	fine = fine && (f->issue.asked.count_ms == 0 || f->issue.instance < f->num_instances);
 	for (size_t i = 0; i < f->num_withdrawn; i++)
 		fine = fine && f->withdrawn[i].instance < f->num_instances;
 	return fine;

@@ -1,5 +1,6 @@
 /* Owns:  which fact is stored where: the table of the journal's tables and columns.
- * Never: touches a file; a new fact is one line here (and SCHEMA_VERSION + 1).
+ * Never: touches a file; a new fact is one line here (and SCHEMA_VERSION + 1: then
+ *        older journals are given the column, as zero).
  * Spec:  –
  * Start at: journal_tables. */
 #ifndef TLSA_SYNC_JOURNAL_TABLES_H
@@ -9,7 +10,7 @@
 
 #include "tlsa-sync/facts.h"
 
-enum { SCHEMA_VERSION = 1, ONE_ROW = -1, NUM_TABLES = 13 };
+enum { SCHEMA_VERSION = 2, ONE_ROW = -1, NUM_TABLES = 14 };
 
 enum column_type { COL_I64, COL_U32, COL_BOOL, COL_TEXT, COL_DIGEST, COL_SET };
 
@@ -17,7 +18,7 @@ struct column {
 	const char *name;
 	enum column_type type;
 	size_t offset;
-	size_t size;  /* COL_TEXT */
+	size_t size;  /* COL_TEXT, COL_DIGEST */
 	uint32_t max; /* COL_U32: the greatest value that makes sense */
 };
 

@@ -1,5 +1,4 @@
-/* tlsa-sync: rolls the keys of danegate, DNS first. One table of subcommands. */
-#include <getopt.h>
+/* tlsa-sync: rolls the keys of danegate, DNS first. The table of subcommands is in commands.c. */
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,31 +8,28 @@
 #include "config/load_fs.h"
 #include "tlsa-sync/cmd_ask_fs.h"
 
-static const struct command {
-	const char *name;
-	const char *usage;
-	const char *help;
-	int (*run)(struct cmd *cmd);
-} commands[] = {
-	{ "run", "", "the daemon, in the foreground", cmd_run },
-	{ "status", "[--json] [--watch] [IDENTITY]", "where each roll stands, and what it waits for", cmd_status },
-	{ "rotate", "[--wait] [IDENTITY]", "roll to the next key as soon as it has aged", cmd_rotate },
-	{ "plan", "[--rotate] [--json] [IDENTITY]", "what will happen, and when", cmd_plan },
-	{ "history", "[-n N] [--json] [IDENTITY]", "what has happened", cmd_history },
-	{ "abort", "[IDENTITY]", "give the rotation up, before the swap", cmd_abort },
-	{ "rollback", "[IDENTITY]", "present the former key again, until HOLDING ends", cmd_rollback },
+static int (*const runs[COMMAND_NUM])(struct cmd *cmd) = {
+	[COMMAND_RUN] = cmd_run,           [COMMAND_STATUS] = cmd_status,   [COMMAND_EXPLAIN] = cmd_explain,
+	[COMMAND_PLAN] = cmd_plan,         [COMMAND_HISTORY] = cmd_history, [COMMAND_ROTATE] = cmd_rotate,
+	[COMMAND_ROLLBACK] = cmd_rollback, [COMMAND_ABORT] = cmd_abort,     [COMMAND_DISABLE] = cmd_disable,
+	[COMMAND_ENABLE] = cmd_enable,     [COMMAND_CHECK_PUBLISHER] = cmd_check_publisher,
 };
-enum { NUM_COMMANDS = sizeof commands / sizeof commands[0] };
 
-static void usage(FILE *to)
+/* print writes what was put together, and frees it. */
+static int print(FILE *to, enum ec ec, struct bytes *text)
 {
-	(void)fprintf(to, "usage: tlsa-sync [-c FILE] [-s SOCKET] COMMAND ...\n"
-	                  "       tlsa-sync [-c FILE] --check | --dump\n"
-	                  "       tlsa-sync --version | --help\n\ncommands:\n");
-	for (size_t i = 0; i < NUM_COMMANDS; i++)
-		(void)fprintf(to, "  %-8s %-31s %s\n", commands[i].name, commands[i].usage, commands[i].help);
-	(void)fprintf(to, "\nOne configured identity need not be named. FILE is /etc/danegate/danegate.yaml unless\n"
-	                  "given. Exit status: 0 done, 1 refused or failed, 2 usage or configuration, 3 no daemon.\n");
+	if (ec == EC_OK)
+		(void)fwrite(bytes_slice(text).p, 1, bytes_len(text), to);
+	else
+		(void)fprintf(stderr, "tlsa-sync: %s\n", ec_text(ec));
+	bytes_fini(text);
+	return ec == EC_OK ? CMD_OK : CMD_REFUSED;
+}
+
+static int usage(FILE *to)
+{
+	struct bytes text = { 0 };
+	return print(to, command_usage(&text), &text);
 }
 
 /* --check and --dump: parse, check, look at the files; never start anything. */
@@ -60,60 +56,67 @@ static int check(const char *path, bool dump)
 	return status;
 }
 
-static int run_command(struct cmd *cmd)
+static int completion(const char *shell)
 {
-	for (size_t i = 0; i < NUM_COMMANDS; i++) {
-		if (strcmp(commands[i].name, cmd->argv[0]) != 0)
-			continue;
-		optind = 0; /* a new scan, of the subcommand's own words */
-		int status = commands[i].run(cmd);
-		if (status == CMD_USAGE)
-			(void)fprintf(stderr, "usage: tlsa-sync %s %s\n", commands[i].name, commands[i].usage);
-		free(cmd->socket_found);
-		return status == CMD_CONFIG ? CMD_USAGE : status;
-	}
-	(void)fprintf(stderr, "tlsa-sync: there is no command \"%s\"\n", cmd->argv[0]);
-	usage(stderr);
+	struct bytes text = { 0 };
+	enum ec ec = command_completion(shell, &text);
+	if (ec != EC_UNSUPPORTED)
+		return print(stdout, ec, &text);
+	(void)fprintf(stderr, "tlsa-sync: --completion knows bash and zsh, not \"%s\"\n", shell);
 	return CMD_USAGE;
+}
+
+static int run_command(struct cmd *cmd, int argc, char **argv)
+{
+	struct bytes text = { 0 };
+	struct why why = { 0 };
+	if (!command_find(argv[0], &cmd->id)) {
+		(void)fprintf(stderr, "tlsa-sync: there is no command \"%s\"\n", argv[0]);
+		(void)usage(stderr);
+		return CMD_USAGE;
+	}
+	if (command_parse(cmd->id, argc - 1, argv + 1, &cmd->options, &why) != EC_OK) {
+		(void)fprintf(stderr, "tlsa-sync %s: %s\nusage: tlsa-sync ", argv[0], why.text);
+		(void)print(stderr, command_synopsis(cmd->id, &text), &text);
+		(void)fputc('\n', stderr);
+		return CMD_USAGE;
+	}
+	if (cmd->options.help)
+		return print(stdout, command_help(cmd->id, &text), &text);
+	int status = runs[cmd->id](cmd);
+	free(cmd->socket_found);
+	return status == CMD_CONFIG ? CMD_USAGE : status;
 }
 
 int main(int argc, char **argv)
 {
-	static const struct option options[] = {
-		{ "config", required_argument, NULL, 'c' }, { "socket", required_argument, NULL, 's' },
-		{ "check", no_argument, NULL, 'k' },        { "dump", no_argument, NULL, 'd' },
-		{ "version", no_argument, NULL, 'v' },      { "help", no_argument, NULL, 'h' },
-		{ 0 },
-	};
-	struct cmd cmd = { .config_path = "/etc/danegate/danegate.yaml" };
-	int what = 0;
+	struct globals g;
+	struct why why = { 0 };
+	int used = 0;
 	(void)signal(SIGPIPE, SIG_IGN);
 	(void)signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is an error like a full disk */
-	for (int o; (o = getopt_long(argc, argv, "+c:s:h", options, NULL)) != -1;) {
-		if (o == 'c')
-			cmd.config_path = optarg;
-		else if (o == 's')
-			cmd.socket = optarg;
-		else if (o == '?')
-			return CMD_USAGE;
-		else
-			what = o;
+	if (argc > 0) {
+		argc--;
+		argv++;
 	}
-	if (what == 'v') {
+	if (command_parse_globals(argc, argv, &g, &used, &why) != EC_OK) {
+		(void)fprintf(stderr, "tlsa-sync: %s; `tlsa-sync --help` lists what there is\n", why.text);
+		return CMD_USAGE;
+	}
+	struct cmd cmd = { .config_path = g.config != NULL ? g.config : "/etc/danegate/danegate.yaml", .socket = g.socket };
+	if (g.version) {
 		(void)printf("tlsa-sync %s\n", DANEGATE_VERSION);
 		return CMD_OK;
 	}
-	if (what == 'h' || (what == 0 && optind < argc && strcmp(argv[optind], "help") == 0)) {
-		usage(stdout);
-		return CMD_OK;
-	}
-	if (what != 0)
-		return check(cmd.config_path, what == 'd');
-	if (optind == argc) {
-		usage(stderr);
+	if (g.completion != NULL)
+		return completion(g.completion);
+	if (g.help || (used < argc && strcmp(argv[used], "help") == 0))
+		return usage(stdout);
+	if (g.check || g.dump)
+		return check(cmd.config_path, g.dump);
+	if (used == argc) {
+		(void)usage(stderr);
 		return CMD_USAGE;
 	}
-	cmd.argc = argc - optind;
-	cmd.argv = argv + optind;
-	return run_command(&cmd);
+	return run_command(&cmd, argc - used, argv + used);
 }

@@ -1,5 +1,5 @@
-/* What changes the facts by decision: the dated marks of RA_RECORD, and what the
- * operator asks for. */
+/* What changes the facts by decision: the dated marks of RA_RECORD. What the operator
+ * asks for is in operator.c. */
 #include <assert.h>
 #include <stdio.h>
 #include <string.h>
@@ -11,9 +11,11 @@ static const char *plural(size_t n)
 	return n == 1 ? "" : "s";
 }
 
-static void moves_choose(struct facts *f, struct stamp now, struct why *event)
+static void moves_choose(struct facts *f, const struct policy *p, struct stamp now, struct why *event)
 {
 	struct fact_roll *r = &f->roll;
+	if (f->forms.forms == 0)
+		f->forms = (struct fact_forms){ forms_wanted(f, p), now };
 	r->begun = now;
 	r->num_moves = 0;
 	for (unsigned i = 0; i < f->num_instances; i++) {
@@ -30,9 +32,15 @@ static void moves_choose(struct facts *f, struct stamp now, struct why *event)
 static void roll_end(struct facts *f, struct stamp now, struct why *event)
 {
 	struct fact_roll *r = &f->roll;
+	bool past = roll_past(f);
 	r->ended = now;
-	r->end = r->rollback.count_ms != 0 && r->retiring.count_ms == 0 ? ROLL_BACK : ROLL_DONE;
 	f->rotated = now.wall;
+	if (past) {
+		r->end = ROLL_ABORTED;
+		(void)why_set(event, EC_OK, "the roll was over long ago: the instances have gone beyond it");
+		return;
+	}
+	r->end = r->rollback.count_ms != 0 && r->retiring.count_ms == 0 ? ROLL_BACK : ROLL_DONE;
 	(void)why_set(event, EC_OK, "%s", r->end == ROLL_BACK ? "rolled back: the former key is presented again"
 	                                                      : "the roll is complete: the old key is gone");
 }
@@ -40,11 +48,51 @@ static void roll_end(struct facts *f, struct stamp now, struct why *event)
 static void forget_withdrawn(struct facts *f, struct why *event)
 {
 	size_t n = 0;
-	for (size_t i = 0; i < f->num_withdrawn; i++)
-		if (facts_has_generation(f, f->withdrawn[i].instance, f->withdrawn[i].generation))
-			f->withdrawn[n++] = f->withdrawn[i];
+	for (size_t i = 0; i < f->num_withdrawn; i++) {
+		const struct fact_withdrawn *w = &f->withdrawn[i];
+		if (facts_has_generation(f, w->instance, w->generation) && w->generation > f->instances[w->instance].active)
+			f->withdrawn[n++] = *w;
+	}
 	f->num_withdrawn = n;
 	(void)why_set(event, EC_OK, "the withdrawn key is gone");
+}
+
+/* A standby made before the list of algorithms was changed. */
+static void withdraw(struct facts *f, unsigned instance, uint64_t generation, struct stamp now, struct why *event)
+{
+	assert(f->num_withdrawn < FACT_INSTANCES);
+	f->withdrawn[f->num_withdrawn++] = (struct fact_withdrawn){ instance, generation, now };
+	(void)why_set(event, EC_OK, "generation %llu of %s is withdrawn: its algorithms are not those configured now",
+	              (unsigned long long)generation, f->instances[instance].name);
+}
+
+/* The marks of switching off. */
+static void mark_off(struct facts *f, const struct policy *p, enum rollover_mark mark, struct stamp now, struct why *event)
+{
+	struct fact_off *off = &f->off;
+	switch (mark) {
+	case RM_GONE:
+		off->gone = off->watched = now;
+		(void)why_set(event, EC_OK, "no server has a record of ours any more");
+		break;
+	case RM_BACK:
+		off->gone = off->watched = off->done = (struct stamp){ 0 };
+		(void)why_set(event, EC_OK, "a server has a record of ours again: the wait begins anew");
+		break;
+	case RM_WATCHED:
+		off->watched = now;
+		if (off->watched.count_ms <= f->clock.booted_ms) /* what is not after the boot counts as before it */
+			off->watched.count_ms = f->clock.booted_ms + 1;
+		(void)why_set(event, EC_OK, "looking again after a pause");
+		break;
+	case RM_OFF:
+		off->done = now;
+		facts_ttls_prune(f, p->cache_margin_s * 1000, now);
+		(void)why_set(event, EC_OK, "DANE is off: no cache can hold a record of ours, keys may be changed");
+		break;
+	default:
+		assert(false && "a mark to set");
+	}
 }
 
 void rollover_record(struct facts *f, const struct policy *p, const struct decision *d, struct stamp now,
@@ -57,15 +105,19 @@ void rollover_record(struct facts *f, const struct policy *p, const struct decis
 		(void)why_set(event, EC_OK, "a rotation is due");
 		break;
 	case RM_BEGIN:
-		moves_choose(f, now, event);
+		moves_choose(f, p, now, event);
 		break;
 	case RM_HELD:
 		f->roll.held = now;
 		(void)why_set(event, EC_OK, "every instance and every address presents the new key");
 		break;
 	case RM_RETIRING:
-		f->roll.retiring = now;
 		(void)why_set(event, EC_OK, "the time to roll back is over: the old record goes");
+		if (f->roll.emergency) {
+			words_exposed(f, now, event);
+			why_prefix(event, "emergency: the former record goes at once");
+		}
+		f->roll.retiring = now;
 		break;
 	case RM_ENDED:
 		roll_end(f, now, event);
@@ -73,6 +125,8 @@ void rollover_record(struct facts *f, const struct policy *p, const struct decis
 	case RM_SETTLED:
 		facts_ttls_prune(f, p->cache_margin_s * 1000, now);
 		f->settled = now;
+		if (f->forms.forms == 0)
+			f->forms = (struct fact_forms){ forms_wanted(f, p), now };
 		if (f->rotated.s == 0)
 			f->rotated = now.wall;
 		(void)why_set(event, EC_OK, "steady: this key and the next are in every cache");
@@ -84,8 +138,15 @@ void rollover_record(struct facts *f, const struct policy *p, const struct decis
 	case RM_FORGET:
 		forget_withdrawn(f, event);
 		break;
+	case RM_WITHDRAW:
+		withdraw(f, d->instance, d->generation, now, event);
+		break;
+	case RM_FORMS:
+		f->forms = (struct fact_forms){ forms_wanted(f, p), now };
+		(void)why_set(event, EC_OK, "every server has the records of every key, in each form");
+		break;
 	default:
-		assert(false && "a mark to set");
+		mark_off(f, p, d->mark, now, event);
 	}
 }
 
@@ -96,81 +157,4 @@ bool rollover_show(struct facts *f, const struct decision *d, struct stamp now)
 	f->shown_state = (unsigned)d->state;
 	f->shown_since = now.wall;
 	return true;
-}
-
-static bool swap_asked(const struct facts *f)
-{
-	for (size_t i = 0; i < f->roll.num_moves; i++)
-		if (f->roll.moves[i].swap_asked.count_ms != 0)
-			return true;
-	return false;
-}
-
-static enum ec request_rotate(struct facts *f, struct stamp now, struct why *why)
-{
-	if (roll_running(f)) {
-		char at[WALL_TEXT_SIZE];
-		wall_print(at, f->roll.asked.wall);
-		return why_set(why, EC_BUSY, "a roll is under way since %s", at);
-	}
-	f->roll = (struct fact_roll){ .asked = now };
-	return why_set(why, EC_OK, "the key rolls as soon as the next one has aged");
-}
-
-/* The standbys that no cache relies on yet are given up. */
-static size_t withdraw_young(struct facts *f, const struct policy *p, struct stamp now)
-{
-	size_t num = 0;
-	for (unsigned i = 0; i < f->num_instances; i++) {
-		uint64_t standby = facts_standby(f, i);
-		if (standby == 0 || f->num_withdrawn == FACT_INSTANCES ||
-		    age_of_generation(f, p, i, standby, now).reason == AGE_OLD)
-			continue;
-		f->withdrawn[f->num_withdrawn++] = (struct fact_withdrawn){ i, standby, now };
-		num++;
-	}
-	return num;
-}
-
-static enum ec request_abort(struct facts *f, const struct policy *p, struct stamp now, struct why *why)
-{
-	bool running = roll_running(f);
-	if (running && swap_asked(f))
-		return why_set(why, EC_BUSY, "the new key is already being presented: use rollback");
-	if (running) {
-		f->roll.ended = now;
-		f->roll.end = ROLL_ABORTED;
-	}
-	size_t num = withdraw_young(f, p, now);
-	if (!running && num == 0)
-		return why_set(why, EC_NOT_FOUND, "nothing to abort: no rotation is asked for and the next key has aged");
-	return why_set(why, EC_OK, "%s%s%s", running ? "the rotation is cancelled" : "",
-	               running && num > 0 ? "; " : "",
-	               num > 0 ? "the next key is withdrawn, and a fresh one will be made" : "");
-}
-
-static enum ec request_rollback(struct facts *f, struct stamp now, struct why *why)
-{
-	if (!roll_running(f) || !swap_asked(f))
-		return why_set(why, EC_NOT_FOUND, "nothing to roll back: no new key is presented");
-	if (f->roll.retiring.count_ms != 0)
-		return why_set(why, EC_EXPIRED, "too late: the old record is being removed; a new rotation makes a new key");
-	if (f->roll.rollback.count_ms == 0)
-		f->roll.rollback = now;
-	return why_set(why, EC_OK, "going back to the former key");
-}
-
-enum ec rollover_request(struct facts *f, const struct policy *p, enum rollover_request request, struct stamp now,
-                         struct why *why)
-{
-	switch (request) {
-	case RQ_ROTATE:
-		return request_rotate(f, now, why);
-	case RQ_ABORT:
-		return request_abort(f, p, now, why);
-	case RQ_ROLLBACK:
-		return request_rollback(f, now, why);
-	}
-	assert(false && "a request");
-	return EC_UNSUPPORTED;
 }

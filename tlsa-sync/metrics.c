@@ -105,6 +105,9 @@ static const struct counter {
 	{ "updates", "DNS updates sent, by outcome.", "accepted", COUNT(updates[OUTCOME_OK]) },
 	{ "updates", NULL, "refused", COUNT(updates[OUTCOME_FAILED]) },
 	{ "updates", NULL, "unknown", COUNT(updates[OUTCOME_UNKNOWN]) },
+	{ "certificates", "Runs of the issuer's command, by outcome.", "installed", COUNT(issues[OUTCOME_OK]) },
+	{ "certificates", NULL, "failed", COUNT(issues[OUTCOME_FAILED]) },
+	{ "certificates", NULL, "unknown", COUNT(issues[OUTCOME_UNKNOWN]) },
 	{ "probes", "STARTTLS probes, by outcome.", "seen", COUNT(probes_seen) },
 	{ "probes", NULL, "failed", COUNT(probes_failed) },
 	{ "answers", "Questions to authoritative servers, by outcome.", "answered", COUNT(answers) },
@@ -131,13 +134,49 @@ static void counts(struct text *t, const struct view *views, size_t num)
 	}
 }
 
-enum ec metrics_text(const struct view *views, size_t num, struct wall started, struct bytes *out)
+/* How far DNSSEC still carries: the chain of trust, and the signatures. */
+static void trust(struct text *t, const struct view *views, size_t num)
+{
+	char id[600], apex[600];
+	head(t, "zone_secure", "gauge", "Whether the zone of the records is securely delegated; absent while that is not known.");
+	for (size_t i = 0; i < num; i++)
+		for (size_t z = 0; z < views[i].facts->num_zones; z++) {
+			const struct fact_zone *zone = &views[i].facts->zones[z];
+			if (zone->ds != DS_UNKNOWN)
+				add(t, "tlsa_sync_zone_secure{identity=\"%s\",zone=\"%s\"} %d\n", label(id, views[i].facts->identity),
+				    label(apex, zone->apex), zone->ds == DS_THERE);
+		}
+	head(t, "signature_seconds", "gauge", "Time until the first server serves an expired signature over the records.");
+	for (size_t i = 0; i < num; i++) {
+		const struct facts *f = views[i].facts;
+		int64_t least = 0;
+		for (size_t s = 0; s < f->num_servers; s++)
+			if (f->servers[s].signature_expires.s != 0 && (least == 0 || f->servers[s].signature_expires.s < least))
+				least = f->servers[s].signature_expires.s;
+		if (least != 0)
+			add(t, "tlsa_sync_signature_seconds{identity=\"%s\"} %" PRId64 "\n", label(id, f->identity),
+			    least - views[i].now.wall.s);
+	}
+}
+
+static void events_of(struct text *t, const struct events_counts *e)
+{
+	head(t, "events", "counter", "Events for the on_event command, by what became of them.");
+	add(t, "tlsa_sync_events_total{outcome=\"told\"} %" PRIu64 "\n", e->told);
+	add(t, "tlsa_sync_events_total{outcome=\"failed\"} %" PRIu64 "\n", e->failed);
+	add(t, "tlsa_sync_events_total{outcome=\"dropped\"} %" PRIu64 "\n", e->dropped);
+}
+
+enum ec metrics_text(const struct view *views, size_t num, struct wall started, const struct events_counts *events,
+                     struct bytes *out)
 {
 	struct text t = { .out = out };
 	head(&t, "start_time_seconds", "gauge", "When the daemon started.");
 	add(&t, "tlsa_sync_start_time_seconds %" PRId64 "\n", started.s);
 	states(&t, views, num);
 	servers(&t, views, num);
+	trust(&t, views, num);
+	events_of(&t, events);
 	counts(&t, views, num);
 	add(&t, "# EOF\n");
 	return t.ec;

@@ -8,6 +8,7 @@
 #include "tlsa-sync/view.h"
 
 /* metrics_text appends the exposition of `num` identities. EC_NO_MEMORY. */
-enum ec metrics_text(const struct view *views, size_t num, struct wall started, struct bytes *out) MUST_CHECK;
+enum ec metrics_text(const struct view *views, size_t num, struct wall started, const struct events_counts *events,
+                     struct bytes *out) MUST_CHECK;
 
 #endif

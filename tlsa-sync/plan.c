@@ -80,33 +80,39 @@ static void dream_prepare(struct dream *m, unsigned instance)
 	for (size_t i = 0; i < f->num_keys; i++)
 		if (f->keys[i].instance == instance && f->keys[i].generation > last)
 			last = f->keys[i].generation;
-	size_t num = f->num_keys;
-	for (size_t i = 0; i < num && f->num_keys < FACT_KEYS && f->num_digests < FACT_DIGESTS; i++) {
-		if (f->keys[i].instance != instance || f->keys[i].generation != f->instances[instance].active)
+	unsigned algorithms = f->instances[instance].algorithms;
+	for (size_t i = 0; i < f->num_keys && f->instances[instance].algorithms == 0; i++)
+		if (f->keys[i].instance == instance && f->keys[i].generation == f->instances[instance].active)
+			algorithms |= 1u << f->keys[i].algorithm;
+	for (unsigned a = 0; a < KEY_NUM_ALGORITHMS && f->num_keys < FACT_KEYS && f->num_digests < FACT_DIGESTS; a++) {
+		struct fact_key k = { .instance = instance, .generation = last + 1, .algorithm = a, .certified = true,
+			              .not_after.s = INT64_MAX };
+		if ((algorithms & 1u << a) == 0)
 			continue;
-		struct fact_key k = f->keys[i];
-		k.generation = last + 1;
-		k.certified = true;
-		k.not_before.s = 0;
-		k.not_after.s = INT64_MAX;
 		memset(k.spki_sha256, 0xd0, sizeof k.spki_sha256);
-		k.spki_sha256[0] = m->next_digest++;
+		memset(k.spki_sha512, 0xd0, sizeof k.spki_sha512);
+		k.spki_sha256[0] = k.spki_sha512[0] = m->next_digest++;
 		f->keys[f->num_keys++] = k;
-		f->digests[f->num_digests] = (struct fact_digest){ .algorithm = k.algorithm, .known = dream_now(m) };
-		memcpy(f->digests[f->num_digests++].spki_sha256, k.spki_sha256, 32);
+		struct fact_digest *d = &f->digests[f->num_digests++];
+		*d = (struct fact_digest){ .algorithm = k.algorithm, .known = dream_now(m) };
+		memcpy(d->spki_sha256, k.spki_sha256, 32);
+		memcpy(d->spki_sha512, k.spki_sha512, 64);
 	}
 }
 
-static void dream_certify(struct dream *m, unsigned instance, uint64_t generation)
+static void dream_certify(struct dream *m, const struct decision *d)
 {
+	facts_issue_sent(m->f, d->instance, d->generation, d->algorithm, d->tries, dream_now(m));
 	for (size_t i = 0; i < m->f->num_keys; i++) {
 		struct fact_key *k = &m->f->keys[i];
-		if (k->instance != instance || k->generation != generation)
+		if (k->instance != d->instance || k->generation != d->generation || k->algorithm != d->algorithm)
 			continue;
 		k->certified = true;
+		k->self_signed = false;
 		k->not_before.s = 0;
 		k->not_after.s = INT64_MAX;
 	}
+	facts_issue_done(m->f, OUTCOME_OK, NULL, dream_now(m));
 }
 
 static void dream_probe(struct dream *m)
@@ -134,14 +140,11 @@ static void dream_retire(struct dream *m, unsigned instance, uint64_t generation
 static void dream_ask(struct dream *m, const struct decision *d)
 {
 	enum ask_kind kind = d->action == RA_PREPARE   ? ASK_PREPARE
-	                     : d->action == RA_CERTIFY ? ASK_CERTIFY
 	                     : d->action == RA_SWAP    ? ASK_SWAP
 	                                               : ASK_RETIRE;
 	facts_asked(m->f, d->instance, kind, d->generation, dream_now(m));
 	if (kind == ASK_PREPARE)
 		dream_prepare(m, d->instance);
-	else if (kind == ASK_CERTIFY)
-		dream_certify(m, d->instance, d->generation);
 	else if (kind == ASK_SWAP)
 		m->f->instances[d->instance].active = m->f->instances[d->instance].presented = d->generation;
 	else
@@ -170,6 +173,9 @@ static void dream_act(struct dream *m, const struct decision *d)
 		break;
 	case RA_PROBE:
 		dream_probe(m);
+		break;
+	case RA_CERTIFY:
+		dream_certify(m, d);
 		break;
 	case RA_UPDATE:
 		facts_update_sent(m->f, &d->adds, &d->deletes, m->p.ttl_s, dream_now(m));
@@ -200,8 +206,10 @@ static void plan_note(struct plan *out, const struct decision *d, struct wall at
 /* A plan without a zone, or without a report, ends where the waiting begins. */
 static bool stuck(const struct facts *f, const struct decision *d)
 {
-	if (f->num_servers == 0 && (d->state == RO_PUBLISHING || d->action == RA_FIND))
+	if (f->num_servers == 0 && (d->state == RO_PUBLISHING || d->state == RO_WITHDRAWING || d->action == RA_FIND))
 		return true;
+	if (f->off.asked.count_ms != 0)
+		return false; /* it does not need them */
 	for (size_t i = 0; i < f->num_instances; i++)
 		if (f->instances[i].heard.count_ms == 0 || f->instances[i].active == 0)
 			return true;
@@ -233,6 +241,7 @@ enum ec rollover_plan(const struct facts *f, const struct policy *p, struct stam
 		rollover_decide(m.f, &m.p, t, d);
 		plan_note(out, d, t.wall);
 		bool rest = d->state == RO_STEADY && !roll_running(m.f) && m.f->settled.count_ms != 0 && d->action != RA_RECORD;
+		rest = rest || (d->state == RO_DISABLED && d->action != RA_RECORD);
 		if (rest || stuck(m.f, d))
 			break;
 		dream_act(&m, d);

@@ -6,11 +6,12 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "tlsa-sync/certify.h"
 #include "tlsa-sync/decide.h"
 
 /* Any state may fall back to PUBLISHING or SPREADING when a record of ours goes
- * missing, and to PREPARING when an instance is added. */
-#define REPAIR (STEP(RO_PREPARING) | STEP(RO_PUBLISHING) | STEP(RO_SPREADING) | STEP(RO_AGEING))
+ * missing, and to PREPARING when an instance is added; DANE may be switched off at any time. */
+#define REPAIR (STEP(RO_PREPARING) | STEP(RO_PUBLISHING) | STEP(RO_SPREADING) | STEP(RO_AGEING) | STEP(RO_WITHDRAWING))
 const struct step_row rollover_states[RO_NUM_STATES] = {
 	[RO_PREPARING] = { "PREPARING", REPAIR | STEP(RO_STEADY) | STEP(RO_RETIRING) | STEP(RO_CERTIFYING) |
 	                                STEP(RO_SWAPPING) | STEP(RO_HOLDING) },
@@ -28,6 +29,19 @@ const struct step_row rollover_states[RO_NUM_STATES] = {
 	[RO_RETIRING] = { "RETIRING", REPAIR | STEP(RO_CERTIFYING) | STEP(RO_SWAPPING) | STEP(RO_HOLDING) |
 	                              STEP(RO_STEADY) },
 	[RO_STEADY] = { "STEADY", REPAIR | STEP(RO_CERTIFYING) | STEP(RO_SWAPPING) | STEP(RO_RETIRING) },
+	[RO_WITHDRAWING] = { "WITHDRAWING", REPAIR | STEP(RO_RETIRING) | STEP(RO_CERTIFYING) | STEP(RO_SWAPPING) |
+	                                    STEP(RO_STEADY) | STEP(RO_DISABLED) },
+	[RO_DISABLED] = { "DISABLED", REPAIR | STEP(RO_RETIRING) | STEP(RO_CERTIFYING) | STEP(RO_SWAPPING) |
+	                              STEP(RO_STEADY) },
+};
+
+static const char *const next_words[RO_NUM_STATES] = {
+	[RO_PREPARING] = "publish the next key",  [RO_PUBLISHING] = "see it on every server",
+	[RO_SPREADING] = "wait for caches",       [RO_AGEING] = "steady",
+	[RO_CERTIFYING] = "swap",                 [RO_SWAPPING] = "hold the old key",
+	[RO_HOLDING] = "remove the old record",   [RO_RETIRING] = "steady",
+	[RO_STEADY] = "rotate",                   [RO_WITHDRAWING] = "DANE is off",
+	[RO_DISABLED] = "",
 };
 
 static const char *const action_names[RA_NUM_ACTIONS] = {
@@ -35,6 +49,22 @@ static const char *const action_names[RA_NUM_ACTIONS] = {
 	[RA_PREPARE] = "prepare", [RA_UPDATE] = "update",   [RA_CERTIFY] = "certify", [RA_SWAP] = "swap",
 	[RA_PROBE] = "probe",     [RA_RETIRE] = "retire",
 };
+
+static const char *const request_names[RQ_NUM] = {
+	[RQ_ROTATE] = "rotate",
+	[RQ_ABORT] = "abort",
+	[RQ_ROLLBACK] = "rollback",
+	[RQ_EMERGENCY] = "emergency",
+	[RQ_EMERGENCY_FORCED] = "emergency, forced",
+	[RQ_DISABLE] = "disable",
+	[RQ_ENABLE] = "enable",
+};
+
+const char *rollover_request_name(enum rollover_request request)
+{
+	assert((unsigned)request < RQ_NUM);
+	return request_names[request];
+}
 
 const char *rollover_action_name(enum rollover_action action)
 {
@@ -52,20 +82,19 @@ int64_t rollover_fresh_ms(const struct policy *p)
 	return (4 * p->poll_s + 30) * 1000;
 }
 
-int64_t decide_poll_ms(const struct decide *c)
-{
-	return (c->p->poll_s > 0 ? c->p->poll_s : 1) * 1000;
-}
-
-bool decide_due(const struct decide *c, struct stamp last, int64_t interval_ms)
-{
-	/* what was before a boot is older than the counted clock can tell */
-	return last.count_ms <= c->f->clock.booted_ms || c->now.count_ms - last.count_ms >= interval_ms;
-}
-
 bool roll_running(const struct facts *f)
 {
 	return f->roll.asked.count_ms != 0 && f->roll.ended.count_ms == 0;
+}
+
+bool roll_past(const struct facts *f)
+{
+	for (size_t i = 0; roll_running(f) && i < f->roll.num_moves; i++) {
+		const struct fact_move *m = &f->roll.moves[i];
+		if (m->to < f->instances[m->instance].active || !facts_has_generation(f, m->instance, m->to))
+			return true;
+	}
+	return false;
 }
 
 bool roll_moving(const struct facts *f)
@@ -89,128 +118,46 @@ bool generation_wanted(const struct facts *f, unsigned instance, uint64_t genera
 	return generation > in->active && !facts_withdrawn(f, instance, generation);
 }
 
-enum ec rollover_wanted(const struct facts *f, struct tlsa_set *out)
+unsigned forms_wanted(const struct facts *f, const struct policy *p)
 {
+	/* one change at a time: a roll ends with the forms it began with (RFC 7671 8.4) */
+	if (rollover_rolling(f) && f->forms.forms != 0)
+		return f->forms.forms;
+	return p->forms != 0 ? p->forms : 1u << FORM_311;
+}
+
+enum ec rollover_wanted(const struct facts *f, const struct policy *p, struct tlsa_set *out)
+{
+	unsigned forms = forms_wanted(f, p);
 	*out = (struct tlsa_set){ 0 };
-	for (size_t i = 0; i < f->num_keys; i++) {
+	for (size_t i = 0; f->off.asked.count_ms == 0 && i < f->num_keys; i++) {
 		const struct fact_key *k = &f->keys[i];
-		struct tlsa t = tlsa_311(k->spki_sha256);
 		if (!generation_wanted(f, k->instance, k->generation))
 			continue;
-		enum ec ec = tlsa_set_add(out, &t);
-		if (ec != EC_OK)
-			return ec;
-	}
-	return EC_OK;
-}
-
-/* ---- the ways a step ends ---- */
-
-bool decide_wait(struct decide *c, enum rollover_state state, const char *waiting_for, const char *format, ...)
-{
-	va_list ap;
-	va_start(ap, format);
-	(void)vsnprintf(c->d->why, sizeof c->d->why, format, ap);
-	va_end(ap);
-	c->d->state = state;
-	words_keep(c->d->waiting_for, sizeof c->d->waiting_for, waiting_for == NULL ? "" : waiting_for);
-	return true;
-}
-
-bool decide_act(struct decide *c, enum rollover_state state, enum rollover_action action, const char *format, ...)
-{
-	va_list ap;
-	va_start(ap, format);
-	(void)vsnprintf(c->d->why, sizeof c->d->why, format, ap);
-	va_end(ap);
-	c->d->state = state;
-	c->d->action = action;
-	return true;
-}
-
-bool decide_mark(struct decide *c, enum rollover_state state, enum rollover_mark mark)
-{
-	c->d->mark = mark;
-	return decide_act(c, state, RA_RECORD, "noting that it is so");
-}
-
-static const struct {
-	enum rollover_action action;
-	const char *words;
-} asks[ASK_NUM] = {
-	[ASK_NONE] = { RA_NONE, "" },
-	[ASK_PREPARE] = { RA_PREPARE, "prepare its next key" },
-	[ASK_CERTIFY] = { RA_CERTIFY, "install a certificate" },
-	[ASK_SWAP] = { RA_SWAP, "present" },
-	[ASK_RETIRE] = { RA_RETIRE, "delete" },
-};
-
-static void ask_words(const struct fact_instance *in, enum ask_kind kind, uint64_t generation, char out[FACT_WORDS * 4])
-{
-	char what[64] = "";
-	if (kind != ASK_PREPARE)
-		(void)snprintf(what, sizeof what, " generation %llu", (unsigned long long)generation);
-	(void)snprintf(out, FACT_WORDS * 4, "waiting for %s to %s%s", in->name, asks[kind].words, what);
-}
-
-bool decide_ask(struct decide *c, enum rollover_state state, enum ask_kind kind, unsigned instance,
-                uint64_t generation)
-{
-	const struct fact_instance *in = &c->f->instances[instance];
-	char words[FACT_WORDS * 4];
-	ask_words(in, kind, generation, words);
-	bool again = in->asked == kind && in->asked_generation == generation;
-	if (in->failed.count_ms != 0)
-		return decide_wait(c, state, in->name, "%s: it does not answer: %s", words, in->words);
-	/* After asking, its report tells what came of it, whatever the answer was. */
-	if (again && (in->heard.count_ms <= in->asked_at.count_ms || decide_due(c, c->f->looked, decide_poll_ms(c))))
-		return decide_act(c, state, RA_LOOK, "%s", words);
-	if (again && !decide_due(c, in->asked_at, 2 * decide_poll_ms(c)))
-		return decide_wait(c, state, in->name, "%s%s%s", words, in->asked_words[0] ? ": " : "",
-		                   in->asked_words);
-	c->d->instance = instance;
-	c->d->generation = generation;
-	words_keep(c->d->waiting_for, sizeof c->d->waiting_for, in->name);
-	return decide_act(c, state, asks[kind].action, "%s%s%s", words, again && in->asked_words[0] ? ": " : "",
-	                  again ? in->asked_words : "");
-}
-
-static bool fresh_instances(struct decide *c, enum rollover_state state)
-{
-	for (size_t i = 0; i < c->f->num_instances; i++) {
-		const struct fact_instance *in = &c->f->instances[i];
-		if (in->failed.count_ms != 0 || decide_due(c, in->heard, rollover_fresh_ms(c->p)))
-			return decide_wait(c, state, in->name, "%s does not answer: %s", in->name,
-			                   in->words[0] ? in->words : "no report");
-	}
-	return false;
-}
-
-bool decide_fresh(struct decide *c, enum rollover_state state, bool servers)
-{
-	if (decide_due(c, c->f->looked, decide_poll_ms(c)))
-		return decide_act(c, state, RA_LOOK, "looking once more at every server and instance");
-	if (fresh_instances(c, state))
-		return true;
-	for (unsigned i = 0; servers && i < c->f->num_servers; i++) {
-		const struct fact_server *s = &c->f->servers[i];
-		if (s->silent.count_ms != 0 || decide_due(c, s->answered, rollover_fresh_ms(c->p))) {
-			char name[WORDS_SERVER];
-			struct why why = { 0 };
-			words_server(name, s);
-			words_lacking(c->f, c->p, i, &c->d->wanted, c->now, &why);
-			return decide_wait(c, state, name, "%s", why.text);
+		for (enum record_form form = 0; form < FORM_NUM; form++) {
+			struct tlsa t;
+			if ((forms & 1u << form) == 0)
+				continue;
+			if (!facts_record(k->spki_sha256, k->spki_sha512, form, &t))
+				return EC_MISSING;
+			enum ec ec = tlsa_set_add(out, &t);
+			if (ec != EC_OK)
+				return ec;
 		}
 	}
-	return false;
+	return EC_OK;
 }
 
 /* ---- the short steps ---- */
 
 static bool step_union(struct decide *c)
 {
-	if (rollover_wanted(c->f, &c->d->wanted) == EC_OK)
+	enum ec ec = rollover_wanted(c->f, c->p, &c->d->wanted);
+	if (ec == EC_OK)
 		return false;
+	if (ec == EC_MISSING)
+		return decide_wait(c, RO_PREPARING, "", "3 1 2 records are wanted, and an instance does not report SHA2-512 digests: "
+		                   "it needs a newer danegate");
 	return decide_wait(c, RO_PREPARING, "", "more than %d records would be needed: too many instances or algorithms",
 	                   TLSA_SET_MAX);
 }
@@ -230,14 +177,47 @@ static bool step_reports(struct decide *c)
 	return false;
 }
 
+/* What an instance's next generation is to have, and what its standby has. */
+static unsigned algorithms_of(const struct facts *f, unsigned instance, uint64_t generation)
+{
+	unsigned set = 0;
+	for (size_t i = 0; i < f->num_keys; i++)
+		if (f->keys[i].instance == instance && f->keys[i].generation == generation)
+			set |= 1u << f->keys[i].algorithm;
+	return set;
+}
+
+/* The list of algorithms was changed: a standby made before that is given up, and one
+ * that fits is made and has to age. What is presented changes with the next roll. */
+static bool step_algorithms(struct decide *c)
+{
+	for (unsigned i = 0; !roll_running(c->f) && i < c->f->num_instances; i++) {
+		uint64_t standby = facts_standby(c->f, i);
+		unsigned wanted = c->f->instances[i].algorithms;
+		if (standby == 0 || wanted == 0 || algorithms_of(c->f, i, standby) == wanted || c->f->num_withdrawn == FACT_INSTANCES)
+			continue;
+		c->d->instance = i;
+		c->d->generation = standby;
+		return decide_mark(c, RO_PREPARING, RM_WITHDRAW);
+	}
+	return false;
+}
+
 static bool step_forget(struct decide *c)
 {
 	for (size_t i = 0; i < c->f->num_withdrawn; i++) {
 		const struct fact_withdrawn *w = &c->f->withdrawn[i];
-		if (!facts_has_generation(c->f, w->instance, w->generation))
+		/* gone; or, while DANE was off, somebody made it the active one after all */
+		if (!facts_has_generation(c->f, w->instance, w->generation) || w->generation <= c->f->instances[w->instance].active)
 			return decide_mark(c, RO_PREPARING, RM_FORGET);
 	}
 	return false;
+}
+
+/* A journal that was restored may know of a roll that ended long ago. */
+static bool step_past(struct decide *c)
+{
+	return roll_past(c->f) && decide_mark(c, RO_PREPARING, RM_ENDED);
 }
 
 static bool step_prepare(struct decide *c)
@@ -260,11 +240,14 @@ static bool step_age(struct decide *c)
 {
 	struct age worst = { .reason = AGE_OLD };
 	struct tlsa record = { 0 };
-	for (size_t i = 0; i < c->d->wanted.num; i++) {
-		struct age a = age_of(c->f, c->p, c->d->wanted.items[i].data, c->now);
+	for (size_t i = 0; i < c->f->num_keys; i++) {
+		const struct fact_key *k = &c->f->keys[i];
+		if (!generation_wanted(c->f, k->instance, k->generation))
+			continue;
+		struct age a = age_of(c->f, c->p, k->spki_sha256, c->now);
 		if (a.reason == AGE_NO_PROOF || a.left_ms > worst.left_ms) {
 			worst = a;
-			record = c->d->wanted.items[i];
+			record = tlsa_311(k->spki_sha256);
 		}
 		if (a.reason == AGE_NO_PROOF)
 			break;
@@ -291,6 +274,16 @@ static bool step_begin(struct decide *c)
 	return decide_fresh(c, RO_CERTIFYING, true) || decide_mark(c, RO_CERTIFYING, RM_BEGIN);
 }
 
+static bool brings_algorithms(const struct decide *c)
+{
+	for (unsigned i = 0; i < c->f->num_instances; i++) {
+		const struct fact_instance *in = &c->f->instances[i];
+		if (in->algorithms != 0 && algorithms_of(c->f, i, in->presented) != in->algorithms)
+			return true;
+	}
+	return false;
+}
+
 static bool step_steady(struct decide *c)
 {
 	const struct facts *f = c->f;
@@ -303,11 +296,11 @@ static bool step_steady(struct decide *c)
 		return c->p->blocked != NULL
 		               ? decide_wait(c, RO_STEADY, "", "a rotation is due, but %s", c->p->blocked)
 		               : decide_mark(c, RO_STEADY, RM_START);
-	char at[WALL_TEXT_SIZE];
+	char at[WORDS_COUNTDOWN];
 	c->d->at.s = due_s;
-	wall_print(at, c->d->at);
 	c->d->wake_ms = (due_s - c->now.wall.s) * 1000;
-	return decide_wait(c, RO_STEADY, "", "next rotation %s", at);
+	words_until(at, c->now, c->d->wake_ms);
+	return decide_wait(c, RO_STEADY, "", "next rotation %s%s", at, brings_algorithms(c) ? "; it brings the new list of algorithms" : "");
 }
 
 /* ---- all of it ---- */
@@ -356,13 +349,38 @@ static int64_t look_interval_ms(const struct decide *c)
 	switch (c->d->state) {
 	case RO_STEADY:
 	case RO_HOLDING:
+	case RO_DISABLED:
 		return watch;
-	case RO_AGEING: {
-		int64_t part = (int64_t)facts_ttl_max(c->f) * 1000 / 20;
-		return part < poll ? poll : part > watch ? watch : part;
-	}
+	case RO_WITHDRAWING:
+		if (c->f->off.gone.count_ms == 0)
+			return poll;
+		break;
+	case RO_AGEING:
+		break;
 	default:
 		return poll;
+	}
+	int64_t part = (int64_t)facts_ttl_max(c->f) * 1000 / 20;
+	return part < poll ? poll : part > watch ? watch : part;
+}
+
+/* A certificate that is due is got in any state, while the rest waits: it neither
+ * touches DNS nor changes a key. */
+static void keep_certified(struct decide *c)
+{
+	struct decision *d = c->d;
+	struct certify next;
+	certify_next(c->f, c->p, c->now, &next);
+	if (next.step == CERTIFY_LOOK) {
+		d->action = RA_LOOK;
+	} else if (next.step == CERTIFY_RUN) {
+		d->action = RA_CERTIFY;
+		d->instance = next.instance;
+		d->generation = next.generation;
+		d->algorithm = next.algorithm;
+		d->tries = next.tries;
+	} else if (next.wait_ms > 0 && (d->wake_ms <= 0 || d->wake_ms > next.wait_ms)) {
+		d->wake_ms = next.wait_ms;
 	}
 }
 
@@ -383,24 +401,43 @@ static void keep_watching(struct decide *c)
 	}
 }
 
+/* What follows the state, whatever is done meanwhile. */
+static void note_next(struct decide *c)
+{
+	struct decision *d = c->d;
+	const char *next = next_words[d->state];
+	if (roll_running(c->f) && c->f->roll.begun.count_ms == 0 && d->state == RO_AGEING)
+		next = "swap";
+	else if (roll_running(c->f) && c->f->roll.emergency && d->state == RO_SWAPPING)
+		next = "remove the old record";
+	else if (d->state == RO_STEADY && c->p->rotate_every_s == 0 && !roll_running(c->f))
+		next = "";
+	words_keep(d->next, sizeof d->next, next);
+}
+
 void rollover_decide(const struct facts *f, const struct policy *p, struct stamp now, struct decision *out)
 {
 	memset(out, 0, sizeof *out);
 	struct decide c = { .f = f, .p = p, .now = now, .d = out };
-	bool ended = step_union(&c) || step_reports(&c) || step_forget(&c) || step_rollback(&c);
+	bool ended = step_union(&c);
+	find_unwanted(&c);
+	ended = ended || step_off(&c) || step_reports(&c) || step_forget(&c) || step_past(&c) || step_rollback(&c) || step_emergency(&c) ||
+	        step_algorithms(&c);
 	if (!ended) {
-		find_unwanted(&c);
 		bool clear = leftovers(&c);
 		/* The first set is published whole: the standby is made before. */
-		ended = (!clear && step_prepare(&c)) || step_zone(&c) || step_publish(&c) ||
+		ended = (!clear && step_prepare(&c)) || step_zone(&c, RO_PUBLISHING) || step_publish(&c) || step_forms(&c) ||
 		        (clear && (step_remove(&c) || step_retire(&c))) || step_prepare(&c) || step_roll(&c) ||
 		        step_age(&c) || step_begin(&c) || step_steady(&c);
 	}
 	assert(ended); /* step_steady always ends it */
+	note_next(&c);
 	if (f->settled.count_ms != 0 && out->state != RO_STEADY && out->action != RA_RECORD) {
 		out->action = RA_RECORD;
 		out->mark = RM_UNSETTLED;
 	}
+	if (out->action == RA_NONE)
+		keep_certified(&c);
 	if (out->action == RA_NONE)
 		keep_watching(&c);
 	if (out->action != RA_NONE)

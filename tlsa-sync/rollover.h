@@ -15,6 +15,8 @@
 #include "tlsa-sync/facts.h"
 
 enum wait_rule { WAIT_TWO_TTL, WAIT_SIGNATURES };
+/* Who gives certificates. */
+enum policy_issuer { ISSUER_SELF_SIGNED, ISSUER_FILES, ISSUER_COMMAND };
 
 /* struct policy is the part of the configuration the rollover looks at. */
 struct policy {
@@ -27,7 +29,11 @@ struct policy {
 	int64_t cache_margin_s; /* senders cache on top of resolvers */
 	int64_t hold_s;
 	int64_t rotate_every_s; /* 0: only when asked */
+	unsigned forms;         /* the records made of each key: 1u << enum record_form; 0: 3 1 1 alone */
 	bool own_rrset;
+	enum policy_issuer issuer;
+	int64_t renew_before_s; /* issuer `command`; 0: a third of the certificate's life */
+	int64_t retry_s;        /* its first pause after a failure */
 	bool default_identity; /* shown to clients that ask for another name, or none */
 	const char *blocked;   /* why no roll may begin now ("mx2.example.org is rolling"), or NULL */
 };
@@ -42,6 +48,8 @@ enum rollover_state {
 	RO_HOLDING,
 	RO_RETIRING,
 	RO_STEADY,
+	RO_WITHDRAWING, /* DANE is being switched off */
+	RO_DISABLED,    /* it is off: no cache holds a record of ours */
 	RO_NUM_STATES
 };
 /* The table of states: names, and which may follow which as the servers, the
@@ -56,13 +64,15 @@ enum rollover_action {
 	RA_LOOK,    /* ask every server and every instance: facts_answer…, facts_looked */
 	RA_PREPARE, /* ask `instance` to prepare its next key */
 	RA_UPDATE,  /* send `adds` and `deletes` with policy's TTL, after rollover_check_write */
-	RA_CERTIFY, /* get a certificate for `generation` of `instance`, `algorithm` */
+	RA_CERTIFY, /* run the issuer's command for `generation` of `instance`, `algorithm`, noting `tries`: it goes on
+	             * beside everything else */
 	RA_SWAP,    /* ask `instance` to present `generation`, after rollover_check_swap */
 	RA_PROBE,   /* probe every address x algorithm x SNI: facts_probe…, facts_probed */
 	RA_RETIRE,  /* ask `instance` to delete `generation` */
 	RA_NUM_ACTIONS
 };
 const char *rollover_action_name(enum rollover_action action);
+
 
 enum rollover_mark {
 	RM_NONE,
@@ -73,11 +83,23 @@ enum rollover_mark {
 	RM_ENDED,
 	RM_SETTLED,
 	RM_UNSETTLED,
-	RM_FORGET,  /* a withdrawn generation is gone */
+	RM_FORGET,   /* a withdrawn generation is gone */
+	RM_WITHDRAW, /* a standby that lacks an algorithm, or has one too many, is given up */
+	RM_FORMS,    /* every server was seen with the forms of record that are wanted */
+	RM_GONE,     /* switched off: no server has a record of ours any more */
+	RM_BACK,     /* switched off: a server has one again */
+	RM_WATCHED,  /* switched off: looking again, after a pause */
+	RM_OFF,      /* switched off: no cache has one any more */
 	RM_NUM
 };
 
-enum { ROLLOVER_ALARMS = 8 };
+enum {
+	ROLLOVER_ALARMS = 8,
+	ROLLOVER_NEXT = 48,
+	/* An update may take effect so much later than it was sent: a server refuses it when its
+	 * TSIG is older than the fudge, 300 s as a rule (RFC 8945 5.2.3), and clocks differ. */
+	ROLLOVER_LATE_MS = 600 * 1000
+};
 
 struct decision {
 	enum rollover_state state;
@@ -86,12 +108,14 @@ struct decision {
 	unsigned instance;       /* RA_PREPARE, RA_CERTIFY, RA_SWAP, RA_RETIRE */
 	uint64_t generation;
 	enum key_algorithm algorithm; /* RA_CERTIFY */
+	unsigned tries;          /* RA_CERTIFY: for facts_issue_sent */
 	struct tlsa_set wanted;  /* what DNS should hold of ours */
 	struct tlsa_set adds;    /* RA_UPDATE */
 	struct tlsa_set deletes;
 	int64_t wake_ms;         /* decide again at the latest after this; counted from now */
 	struct wall at;          /* when the state is expected to end; 0: not known */
 	char why[WHY_SIZE];
+	char next[ROLLOVER_NEXT]; /* what follows the state, in words: "rotate", "remove the old record" */
 	char waiting_for[FACT_NAME + FACT_ADDRESS + 4]; /* "ns2.example.org (192.0.2.7)"; empty: nothing */
 	size_t num_alarms;
 	char alarms[ROLLOVER_ALARMS][FACT_WORDS + FACT_NAME]; /* what a person should look at */
@@ -120,10 +144,41 @@ bool rollover_show(struct facts *f, const struct decision *d, struct stamp now);
  *           presented again, the new ones stay published as the standby.
  *           It waits only when somebody else took one of the old records out of the
  *           zone. EC_NOT_FOUND when no roll runs, EC_EXPIRED when the old records
- *           are already being removed. */
-enum rollover_request { RQ_ROTATE, RQ_ABORT, RQ_ROLLBACK };
+ *           are already being removed.
+ * emergency: the key presented may be known to others. The aged standby is presented at
+ *           once and the former record withdrawn without HOLDING; of a roll under way the
+ *           window is cut off. `why` says what remains exposed, and until when.
+ *           EC_PIN_UNPROVEN when not every instance has an aged standby: `why` says what
+ *           senders would see, and for how long; RQ_EMERGENCY_FORCED goes ahead all
+ *           the same, as soon as every server that answers has the record. EC_BUSY while
+ *           a roll goes back, or gives up its old records already.
+ * disable:  all records of ours are removed, whatever goes on; a roll ends. The keys go
+ *           on being presented until the state is DISABLED: EC_EXISTS when it is asked
+ *           for already.
+ * enable:   the first publication again. EC_NOT_FOUND unless disabled.
+ * All but disable, enable and emergencies give EC_BUSY while DANE is switched off. */
+enum rollover_request {
+	RQ_ROTATE,
+	RQ_ABORT,
+	RQ_ROLLBACK,
+	RQ_EMERGENCY,
+	RQ_EMERGENCY_FORCED,
+	RQ_DISABLE,
+	RQ_ENABLE,
+	RQ_NUM
+};
+const char *rollover_request_name(enum rollover_request request); /* "rotate", "emergency" */
 enum ec rollover_request(struct facts *f, const struct policy *p, enum rollover_request request, struct stamp now,
                          struct why *why) MUST_CHECK;
+
+/* rollover_exposure says, changing nothing, what an emergency asked for now would do:
+ * what remains exposed, or what senders would see. Returns what rollover_request
+ * would to RQ_EMERGENCY. */
+enum ec rollover_exposure(const struct facts *f, const struct policy *p, struct stamp now, struct why *why) MUST_CHECK;
+
+/* rollover_rolling tells whether a roll has begun and not ended: no other MX host of
+ * the domain may begin one. */
+bool rollover_rolling(const struct facts *f);
 
 /* The guard: asked by the shell right before acting, whatever decide said. It
  * shares no code with it.
@@ -146,9 +201,10 @@ enum ec rollover_check_swap(const struct facts *f, const struct policy *p, unsig
 int64_t rollover_gap_ms(const struct policy *p);
 int64_t rollover_fresh_ms(const struct policy *p);
 
-/* rollover_wanted is what DNS should hold of ours: the union over all instances.
- * EC_NO_SPACE when it is larger than TLSA_SET_MAX. */
-enum ec rollover_wanted(const struct facts *f, struct tlsa_set *out) MUST_CHECK;
+/* rollover_wanted is what DNS should hold of ours: the union over all instances, each
+ * key in each form; nothing while DANE is switched off. EC_NO_SPACE when it is larger
+ * than TLSA_SET_MAX, EC_MISSING when an instance does not report the digest a form needs. */
+enum ec rollover_wanted(const struct facts *f, const struct policy *p, struct tlsa_set *out) MUST_CHECK;
 
 /* rollover_json returns state, why, waiting_for, at, wake, alarms and the facts
  * behind them as a new reference, or NULL when out of memory. */

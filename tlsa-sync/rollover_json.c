@@ -32,9 +32,9 @@ static json_t *key_json(const struct facts *f, const struct policy *p, const str
 {
 	struct tlsa t = tlsa_311(k->spki_sha256);
 	struct age age = age_of(f, p, k->spki_sha256, now);
-	return json_pack("{s:I, s:s, s:o, s:b, s:I, s:b, s:I}", "generation", (json_int_t)k->generation, "algorithm",
-	                 key_algorithm_name(k->algorithm), "record", record(&t), "certified", (int)k->certified, "not_after",
-	                 (json_int_t)k->not_after.s, "aged", (int)(age.reason == AGE_OLD), "left_s",
+	return json_pack("{s:I, s:s, s:o, s:b, s:b, s:I, s:I, s:b, s:I}", "generation", (json_int_t)k->generation, "algorithm",
+	                 key_algorithm_name(k->algorithm), "record", record(&t), "certified", (int)k->certified, "self_signed",
+	                 (int)k->self_signed, "not_before", (json_int_t)k->not_before.s, "not_after", (json_int_t)k->not_after.s, "aged", (int)(age.reason == AGE_OLD), "left_s",
 	                 (json_int_t)((age.left_ms + 999) / 1000));
 }
 
@@ -71,6 +71,19 @@ static json_t *roll_json(const struct fact_roll *r)
 	                 moment(r->retiring), "ended", moment(r->ended), "end", ends[r->end]);
 }
 
+/* The last run of the issuer's command. */
+static json_t *issue_json(const struct facts *f)
+{
+	static const char *const outcomes[OUTCOME_NUM] = { "none", "running", "installed", "failed", "unknown" };
+	const struct fact_issue *i = &f->issue;
+	if (i->asked.count_ms == 0)
+		return json_null();
+	return json_pack("{s:o, s:I, s:s, s:I, s:o, s:o, s:s, s:o}", "instance", text(f->instances[i->instance].name),
+	                 "generation", (json_int_t)i->generation, "algorithm", key_algorithm_name(i->algorithm), "tries",
+	                 (json_int_t)i->tries, "asked", moment(i->asked), "done", moment(i->done), "outcome",
+	                 outcomes[i->outcome], "words", text(i->words));
+}
+
 json_t *rollover_json(const struct facts *f, const struct policy *p, const struct decision *d, struct stamp now)
 {
 	json_t *instances = json_array(), *servers = json_array(), *alarms = json_array();
@@ -80,11 +93,11 @@ json_t *rollover_json(const struct facts *f, const struct policy *p, const struc
 		(void)json_array_append_new(servers, server_json(&f->servers[i]));
 	for (size_t i = 0; i < d->num_alarms; i++)
 		(void)json_array_append_new(alarms, text(d->alarms[i]));
-	return json_pack("{s:o, s:s, s:I, s:I, s:s, s:o, s:o, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:I, s:I}", "identity",
+	return json_pack("{s:o, s:s, s:I, s:I, s:s, s:o, s:o, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:o}", "identity",
 	                 text(f->identity), "state", rollover_states[d->state].name, "since", (json_int_t)f->shown_since.s,
 	                 "now", (json_int_t)now.wall.s, "next", rollover_action_name(d->action), "why", text(d->why),
 	                 "waiting_for", text(d->waiting_for), "at", (json_int_t)d->at.s, "wake_ms", (json_int_t)d->wake_ms,
 	                 "alarms", alarms, "wanted", set_json(&d->wanted), "instances", instances, "servers", servers, "roll",
 	                 roll_json(&f->roll), "rotated", (json_int_t)f->rotated.s, "ttl_max",
-	                 (json_int_t)facts_ttl_max(f));
+	                 (json_int_t)facts_ttl_max(f), "issue", issue_json(f));
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "tlsa-sync/details.h"
+#include "tlsa-sync/explain.h"
 #include "tlsa-sync/plan.h"
 #include "tlsa-sync/status_text.h"
 
@@ -35,15 +36,10 @@ static json_t *json_text(struct slice s)
 	return t;
 }
 
-static const char *identity_of(const json_t *request)
-{
-	return json_string_value(json_object_get(request, "identity"));
-}
-
-static struct controller *find(struct daemon *d, const json_t *request, enum ec *out_ec, struct why *why)
+static struct controller *find(struct daemon *d, const struct request *r, enum ec *out_ec, struct why *why)
 {
 	size_t i = 0;
-	*out_ec = daemon_find(d, identity_of(request), &i, why);
+	*out_ec = daemon_find(d, r->identity, &i, why);
 	return *out_ec == EC_OK ? daemon_world(d)->controllers[i] : NULL;
 }
 
@@ -81,14 +77,14 @@ static json_t *view_json(const struct view *v)
 	return one;
 }
 
-static json_t *answer_status(struct daemon *d, const json_t *request)
+static json_t *answer_status(struct daemon *d, const struct request *r)
 {
 	struct controller_world *w = daemon_world(d);
 	size_t first = 0;
 	size_t num = w->num_controllers;
 	struct why why = { 0 };
-	if (identity_of(request) != NULL) {
-		enum ec ec = daemon_find(d, identity_of(request), &first, &why);
+	if (r->identity[0] != '\0') {
+		enum ec ec = daemon_find(d, r->identity, &first, &why);
 		if (ec != EC_OK)
 			return refusal(ec, &why);
 		num = 1;
@@ -103,7 +99,7 @@ static json_t *answer_status(struct daemon *d, const json_t *request)
 			ec = EC_NO_MEMORY;
 	}
 	if (ec == EC_OK)
-		ec = text_of(views, num, json_is_true(json_object_get(request, "colour")), &text);
+		ec = text_of(views, num, r->colour, &text);
 	json_t *answer = ec != EC_OK ? out_of_memory()
 	                             : json_pack("{s:b, s:O, s:o}", "ok", 1, "identities", identities, "text",
 	                                         json_text(bytes_slice(&text)));
@@ -115,7 +111,7 @@ static json_t *answer_status(struct daemon *d, const json_t *request)
 
 /* --- how the roll stands, for rotate --wait --- */
 
-static json_t *answer_roll(struct daemon *d, const json_t *request)
+static json_t *answer_roll(struct daemon *d, const struct request *r)
 {
 	static const char *const ends[ROLL_END_NUM] = {
 		[ROLL_RUNNING] = "running",
@@ -125,57 +121,74 @@ static json_t *answer_roll(struct daemon *d, const json_t *request)
 	};
 	enum ec ec;
 	struct why why = { 0 };
-	struct controller *c = find(d, request, &ec, &why);
+	struct controller *c = find(d, r, &ec, &why);
 	if (c == NULL)
 		return refusal(ec, &why);
 	struct view *v = calloc(1, sizeof *v);
 	if (v == NULL)
 		return out_of_memory();
 	controller_view(c, v);
-	const struct fact_roll *r = &v->facts->roll;
-	const char *end = r->asked.count_ms == 0 ? "none" : r->ended.count_ms == 0 ? "running" : ends[r->end];
-	json_t *answer = json_pack("{s:b, s:s, s:s, s:o, s:o, s:I, s:I, s:s, s:I, s:o}", "ok", 1, "identity",
+	const struct fact_roll *roll = &v->facts->roll;
+	const char *end = roll->asked.count_ms == 0 ? "none" : roll->ended.count_ms == 0 ? "running" : ends[roll->end];
+	json_t *answer = json_pack("{s:b, s:s, s:s, s:o, s:o, s:I, s:I, s:s, s:I, s:b, s:o}", "ok", 1, "identity",
 	                           v->facts->identity, "state", rollover_states[v->decision.state].name, "why",
 	                           json_text(slice_str(v->decision.why)), "waiting_for",
 	                           json_text(slice_str(v->decision.waiting_for)), "at", (json_int_t)v->decision.at.s, "now",
-	                           (json_int_t)v->now.wall.s, "roll", end, "asked", (json_int_t)r->asked.count_ms, "trouble",
-	                           json_text(slice_str(v->trouble)));
+	                           (json_int_t)v->now.wall.s, "roll", end, "asked", (json_int_t)roll->asked.count_ms, "disabled",
+	                           (int)(v->facts->off.asked.count_ms != 0), "trouble", json_text(slice_str(v->trouble)));
 	free(v);
 	return answer == NULL ? out_of_memory() : answer;
 }
 
-static json_t *answer_request(struct daemon *d, const json_t *request, enum rollover_request what)
+/* --- changes --- */
+
+static enum rollover_request change_of(const struct request *r)
+{
+	switch (r->verb) {
+	case REQUEST_ROLLBACK:
+		return RQ_ROLLBACK;
+	case REQUEST_ABORT:
+		return RQ_ABORT;
+	case REQUEST_DISABLE:
+		return RQ_DISABLE;
+	case REQUEST_ENABLE:
+		return RQ_ENABLE;
+	default:
+		return r->force ? RQ_EMERGENCY_FORCED : r->emergency ? RQ_EMERGENCY : RQ_ROTATE;
+	}
+}
+
+static json_t *answer_change(struct daemon *d, const struct request *r)
 {
 	enum ec ec;
 	struct why why = { 0 };
-	struct controller *c = find(d, request, &ec, &why);
+	struct controller *c = find(d, r, &ec, &why);
 	if (c != NULL)
-		ec = controller_request(c, what, &why);
+		ec = controller_request(c, change_of(r), &why);
 	if (ec != EC_OK)
 		return refusal(ec, &why);
 	return json_pack("{s:b, s:s, s:o}", "ok", 1, "identity", controller_identity(c), "text", json_text(slice_str(why.text)));
 }
 
-static json_t *answer_rotate(struct daemon *d, const json_t *request)
+/* --- plan --- */
+
+static enum ec plan_of(const struct view *v, const struct request *r, struct plan *plan, struct bytes *text)
 {
-	return answer_request(d, request, RQ_ROTATE);
+	struct why why = { 0 };
+	if (r->emergency) {
+		/* whether it would go ahead or ask first: either way the words say what it means */
+		(void)!rollover_exposure(v->facts, v->policy, v->now, &why);
+		return bytes_append(text, slice_str(why.text));
+	}
+	enum ec ec = rollover_plan(v->facts, v->policy, v->now, r->rotate, plan);
+	return ec == EC_OK ? plan_text(plan, text) : ec;
 }
 
-static json_t *answer_abort(struct daemon *d, const json_t *request)
-{
-	return answer_request(d, request, RQ_ABORT);
-}
-
-static json_t *answer_rollback(struct daemon *d, const json_t *request)
-{
-	return answer_request(d, request, RQ_ROLLBACK);
-}
-
-static json_t *answer_plan(struct daemon *d, const json_t *request)
+static json_t *answer_plan(struct daemon *d, const struct request *r)
 {
 	enum ec ec;
 	struct why why = { 0 };
-	struct controller *c = find(d, request, &ec, &why);
+	struct controller *c = find(d, r, &ec, &why);
 	if (c == NULL)
 		return refusal(ec, &why);
 	struct view *v = calloc(1, sizeof *v);
@@ -184,10 +197,8 @@ static json_t *answer_plan(struct daemon *d, const json_t *request)
 	ec = v == NULL || plan == NULL ? EC_NO_MEMORY : EC_OK;
 	if (ec == EC_OK) {
 		controller_view(c, v);
-		ec = rollover_plan(v->facts, v->policy, v->now, json_is_true(json_object_get(request, "rotate")), plan);
+		ec = plan_of(v, r, plan, &text);
 	}
-	if (ec == EC_OK)
-		ec = plan_text(plan, &text);
 	json_t *answer = ec != EC_OK ? refusal(ec, &why)
 	                             : json_pack("{s:b, s:s, s:o, s:o}", "ok", 1, "identity", controller_identity(c), "plan",
 	                                         plan_json(plan), "text", json_text(bytes_slice(&text)));
@@ -197,50 +208,74 @@ static json_t *answer_plan(struct daemon *d, const json_t *request)
 	return answer;
 }
 
-static json_t *answer_history(struct daemon *d, const json_t *request)
+/* --- explain --- */
+
+static json_t *answer_explain(struct daemon *d, const struct request *r)
+{
+	enum ec ec;
+	struct why why = { 0 };
+	struct controller *c = find(d, r, &ec, &why);
+	if (c == NULL)
+		return refusal(ec, &why);
+	struct view *v = calloc(1, sizeof *v);
+	struct bytes text = { 0 };
+	if (v == NULL)
+		return out_of_memory();
+	controller_view(c, v);
+	ec = explain_text(v, r->colour, &text);
+	json_t *answer = ec != EC_OK ? refusal(ec, &why)
+	                             : json_pack("{s:b, s:s, s:o, s:o}", "ok", 1, "identity", controller_identity(c), "explain",
+	                                         explain_json(v), "text", json_text(bytes_slice(&text)));
+	bytes_fini(&text);
+	free(v);
+	return answer;
+}
+
+/* --- history --- */
+
+static json_t *answer_history(struct daemon *d, const struct request *r)
 {
 	struct controller_world *w = daemon_world(d);
-	const char *identity = identity_of(request);
 	struct why why = { 0 };
 	size_t i = 0;
-	enum ec ec = identity == NULL ? EC_OK : daemon_find(d, identity, &i, &why);
-	json_int_t num = json_integer_value(json_object_get(request, "num"));
+	bool named = r->identity[0] != '\0';
+	enum ec ec = named ? daemon_find(d, r->identity, &i, &why) : EC_OK;
 	json_t *lines = NULL;
+	if (ec == EC_OK && w->journal == NULL)
+		ec = why_set(&why, EC_NOT_FOUND, "there is no journal yet");
 	if (ec == EC_OK)
-		ec = journal_history(w->journal, identity == NULL ? NULL : controller_identity(w->controllers[i]),
-		                     num > 0 && num < 100000 ? (unsigned)num : 20, &lines, &why);
+		ec = journal_history(w->journal, named ? controller_identity(w->controllers[i]) : NULL, r->num, &lines, &why);
 	return ec != EC_OK ? refusal(ec, &why) : json_pack("{s:b, s:o}", "ok", 1, "history", lines);
 }
 
-static json_t *answer_hello(struct daemon *d, const json_t *request)
+static json_t *answer_hello(struct daemon *d, const struct request *r)
 {
-	(void)request;
+	(void)r;
 	return json_pack("{s:b, s:s, s:s, s:i, s:I}", "ok", 1, "program", "tlsa-sync", "version", DANEGATE_VERSION, "protocol",
 	                 1, "started", (json_int_t)daemon_started(d).s);
 }
 
-static const struct {
-	const char *verb;
-	json_t *(*answer)(struct daemon *d, const json_t *request);
-} verbs[] = {
-	{ "hello", answer_hello },       { "status", answer_status }, { "roll", answer_roll },
-	{ "rotate", answer_rotate },     { "abort", answer_abort },   { "rollback", answer_rollback },
-	{ "plan", answer_plan },         { "history", answer_history },
+static json_t *(*const answers[REQUEST_NUM_VERBS])(struct daemon *d, const struct request *r) = {
+	[REQUEST_HELLO] = answer_hello,       [REQUEST_STATUS] = answer_status,   [REQUEST_ROLL] = answer_roll,
+	[REQUEST_PLAN] = answer_plan,         [REQUEST_EXPLAIN] = answer_explain, [REQUEST_HISTORY] = answer_history,
+	[REQUEST_ROTATE] = answer_change,     [REQUEST_ROLLBACK] = answer_change, [REQUEST_ABORT] = answer_change,
+	[REQUEST_DISABLE] = answer_change,    [REQUEST_ENABLE] = answer_change,
 };
+
+json_t *serve_request(struct daemon *d, const struct request *r)
+{
+	struct why why;
+	enum ec ec = r->verb == REQUEST_HELLO ? EC_OK : daemon_no_journal(d, &why);
+	if (ec != EC_OK)
+		return refusal(ec, &why);
+	json_t *answer = answers[r->verb](d, r);
+	return answer != NULL ? answer : out_of_memory();
+}
 
 json_t *serve_line(struct daemon *d, const char *line, size_t len)
 {
-	json_t *request = json_loadb(line, len, JSON_REJECT_DUPLICATES, NULL);
-	const char *verb = json_string_value(json_object_get(request, "do"));
+	struct request r;
 	struct why why = { 0 };
-	json_t *answer = NULL;
-	for (size_t i = 0; verb != NULL && i < sizeof verbs / sizeof verbs[0]; i++)
-		if (strcmp(verbs[i].verb, verb) == 0)
-			answer = verbs[i].answer(d, request);
-	if (answer == NULL && verb == NULL)
-		answer = refusal(why_set(&why, EC_SYNTAX, "not a request: a JSON object with \"do\" is expected"), &why);
-	else if (answer == NULL)
-		answer = refusal(why_set(&why, EC_UNSUPPORTED, "unknown request \"%.40s\"", verb), &why);
-	json_decref(request);
-	return answer;
+	enum ec ec = request_parse(slice_of(line, len), &r, &why);
+	return ec == EC_OK ? serve_request(d, &r) : refusal(ec, &why);
 }

@@ -119,6 +119,49 @@ static enum ec show_errors(struct daemon *d, bool json, struct bytes *out)
 	return ec;
 }
 
+/* By identity; `trouble`, which keeps everything from going on, is one of them. */
+static enum ec alarms_of(const struct view *v, json_t *all, struct bytes *out)
+{
+	json_t *list = json_array();
+	enum ec ec = EC_OK;
+	for (size_t i = 0; ec == EC_OK && i <= v->decision.num_alarms; i++) {
+		const char *words = i < v->decision.num_alarms ? v->decision.alarms[i] : v->trouble;
+		char line[WHY_SIZE + FACT_NAME + 8];
+		if (words[0] == '\0')
+			continue;
+		(void)snprintf(line, sizeof line, "%.255s  %s\n", v->facts->identity, words);
+		for (char *p = line; p[1] != '\0'; p++)
+			if ((unsigned char)*p < ' ' || *p == 127)
+				*p = '?';
+		if (all == NULL)
+			ec = bytes_append(out, slice_str(line));
+		else if (json_array_append_new(list, json_string(words)) != 0)
+			(void)json_array_append_new(list, json_string("(not text)"));
+	}
+	if (all != NULL)
+		(void)json_object_set(all, v->facts->identity, list);
+	json_decref(list);
+	return ec;
+}
+
+static enum ec show_alarms(struct daemon *d, bool json, struct bytes *out)
+{
+	const struct controller_world *w = daemon_world(d);
+	struct view *v = calloc(1, sizeof *v);
+	json_t *all = json ? json_object() : NULL;
+	size_t before = bytes_len(out);
+	enum ec ec = v == NULL ? EC_NO_MEMORY : EC_OK;
+	for (size_t i = 0; ec == EC_OK && i < w->num_controllers; i++) {
+		controller_view(w->controllers[i], v);
+		ec = alarms_of(v, all, out);
+	}
+	free(v);
+	if (json && ec == EC_OK)
+		return add_json(out, all);
+	json_decref(all);
+	return ec == EC_OK && bytes_len(out) == before ? bytes_append(out, SLICE_LIT("no alarms\n")) : ec;
+}
+
 static enum ec show_metrics(struct daemon *d, bool json, struct bytes *out)
 {
 	(void)json;
@@ -128,7 +171,8 @@ static enum ec show_metrics(struct daemon *d, bool json, struct bytes *out)
 		return EC_NO_MEMORY;
 	for (size_t i = 0; i < w->num_controllers; i++)
 		controller_view(w->controllers[i], &views[i]);
-	enum ec ec = metrics_text(views, w->num_controllers, daemon_started(d), out);
+	struct events_counts events = events_count(w->events);
+	enum ec ec = metrics_text(views, w->num_controllers, daemon_started(d), &events, out);
 	free(views);
 	return ec;
 }
@@ -143,6 +187,7 @@ static const struct command {
 	{ "help", "this list", show_help },
 	{ "show info", "version, start, identities", show_info },
 	{ "show rollover", "state of each identity: what it waits for, and why", show_rollover },
+	{ "show alarms", "what a person should look at", show_alarms },
 	{ "show history", "the last 50 events", show_history },
 	{ "show errors", "what went wrong lately", show_errors },
 	{ "show metrics", "OpenMetrics text", show_metrics },
@@ -167,10 +212,26 @@ static enum ec show_help(struct daemon *d, bool json, struct bytes *out)
 	return ec == EC_OK ? bytes_append(out, SLICE_LIT("json COMMAND   the same for programs\n")) : ec;
 }
 
+/* Without a journal there is no roll to tell of, only why. */
+static bool show_no_journal(struct daemon *d, const char *words, bool json, struct bytes *out, enum ec *out_ec)
+{
+	struct why why;
+	bool needed = strcmp(words, "show rollover") == 0 || strcmp(words, "show history") == 0 || strcmp(words, "show alarms") == 0;
+	if (!needed || daemon_no_journal(d, &why) == EC_OK)
+		return false;
+	*out_ec = json ? add_json(out, json_pack("{s:s}", "trouble", why.text)) : bytes_append(out, slice_str(why.text));
+	if (*out_ec == EC_OK && !json)
+		*out_ec = bytes_append(out, SLICE_LIT("\n"));
+	return true;
+}
+
 enum ec stats_line(struct daemon *d, const char *line, struct bytes *out)
 {
 	bool json = strncmp(line, "json ", 5) == 0;
 	const char *words = json ? line + 5 : line;
+	enum ec trouble = EC_OK;
+	if (show_no_journal(d, words, json, out, &trouble))
+		return trouble;
 	for (size_t i = 0; i < NUM_COMMANDS; i++)
 		if (strcmp(commands[i].words, words) == 0)
 			return commands[i].show(d, json, out);

@@ -9,12 +9,6 @@ struct row {
 	char cell[COLUMNS][CELL];
 };
 
-static const char *const next_words[RA_NUM_ACTIONS] = {
-	[RA_NONE] = "wait",     [RA_RECORD] = "go on",        [RA_FIND] = "find the zone", [RA_LOOK] = "look again",
-	[RA_PREPARE] = "prepare a key", [RA_UPDATE] = "update DNS", [RA_CERTIFY] = "get a certificate", [RA_SWAP] = "swap",
-	[RA_PROBE] = "probe",   [RA_RETIRE] = "delete the old key",
-};
-
 static void cell_set(char out[CELL], const char *text)
 {
 	(void)snprintf(out, CELL, "%s", text[0] == '\0' ? "-" : text);
@@ -40,7 +34,7 @@ static void row_fill(struct row *r, const struct facts *f, const struct decision
 	cell_set(r->cell[1], rollover_states[d->state].name);
 	cell_time(r->cell[2], f->shown_since);
 	cell_set(r->cell[3], d->waiting_for);
-	cell_set(r->cell[4], next_words[d->action]);
+	cell_set(r->cell[4], d->next);
 	cell_time(r->cell[5], d->at);
 	if (d->at.s > now.wall.s) {
 		char left[DURATION_TEXT_SIZE];

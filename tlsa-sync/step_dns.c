@@ -1,17 +1,18 @@
 /* The steps about DNS: find the zone, publish what is wanted, take away what is
  * not, and delete the generations whose records are gone. */
 #include <stdio.h>
+#include <string.h>
 
 #include "tlsa-sync/decide.h"
 
 enum { RESEND_POLLS = 12, REFUSED_POLLS = 6 };
 
-bool step_zone(struct decide *c)
+bool step_zone(struct decide *c, enum rollover_state state)
 {
 	const struct facts *f = c->f;
 	if (f->zone_found.count_ms != 0 && f->num_servers > 0)
 		return false;
-	(void)decide_wait(c, RO_PUBLISHING, "the zone", "the servers of the zone of _25._tcp.%s are not known%s%s", f->identity,
+	(void)decide_wait(c, state, "the zone", "the servers of the zone of _25._tcp.%s are not known%s%s", f->identity,
 	                  f->zone_words[0] ? ": " : "", f->zone_words);
 	struct stamp last = f->zone_failed.count_ms > f->zone_found.count_ms ? f->zone_failed : f->zone_found;
 	if (decide_due(c, last, decide_poll_ms(c)))
@@ -21,16 +22,41 @@ bool step_zone(struct decide *c)
 	return true;
 }
 
-/* Has the server proven every wanted record? */
+/* Has the server proven to serve every wanted key, and did it last answer with all records? */
 static bool server_agrees(const struct decide *c, unsigned server)
 {
+	const struct fact_server *s = &c->f->servers[server];
+	enum record_form form;
 	for (size_t i = 0; i < c->d->wanted.num; i++) {
-		int digest = facts_digest(c->f, c->d->wanted.items[i].data);
+		int digest = facts_digest_of(c->f, &c->d->wanted.items[i], &form);
 		const struct fact_agree *row = digest < 0 ? NULL : facts_agree(c->f, server, (unsigned)digest);
 		if (row == NULL || row->proof_ms == 0)
 			return false;
 	}
-	return true;
+	return s->alias || tlsa_set_covers(&s->set, &c->d->wanted);
+}
+
+/* Is it a record of a key that is wanted, in a form that is not? */
+static bool dropped_form(const struct decide *c, const struct tlsa *t)
+{
+	enum record_form form;
+	int d = facts_digest_of(c->f, t, &form);
+	for (size_t i = 0; d >= 0 && i < c->f->num_keys; i++) {
+		const struct fact_key *k = &c->f->keys[i];
+		if (memcmp(k->spki_sha256, c->f->digests[d].spki_sha256, 32) == 0 && generation_wanted(c->f, k->instance, k->generation))
+			return true;
+	}
+	return false;
+}
+
+static bool any_dropped(const struct decide *c, struct tlsa *out)
+{
+	for (size_t i = 0; i < c->unwanted.num; i++) {
+		*out = c->unwanted.items[i];
+		if (dropped_form(c, out))
+			return true;
+	}
+	return false;
 }
 
 struct spread {
@@ -38,12 +64,13 @@ struct spread {
 	bool answered;    /* somebody answered at all */
 	bool missing;     /* somebody answered without one of the wanted records */
 	bool seen;        /* somebody answered with all of them: the update took effect */
-	bool obstructed;  /* all serve all of it; records of strangers keep them from agreeing, and may be deleted */
+	bool obstructed;  /* all serve all of it; what keeps them from agreeing is to be deleted: strangers, a former form */
 };
 
 static struct spread spread_of(const struct decide *c)
 {
-	struct spread r = { .lacking = -1, .obstructed = decide_strangers(c) };
+	struct tlsa first;
+	struct spread r = { .lacking = -1, .obstructed = decide_strangers(c) || any_dropped(c, &first) };
 	for (unsigned s = 0; s < c->f->num_servers; s++) {
 		const struct fact_server *row = &c->f->servers[s];
 		bool agrees = server_agrees(c, s);
@@ -96,11 +123,69 @@ static bool update_words(const struct decide *c, bool this_one, struct why *why)
 	return true;
 }
 
+/* A removal that was ordered a moment ago may still take effect (after `disable` and
+ * `enable`, or forms of record changed back and forth), and then leave a part of what is
+ * added now: another key's record, without that of the key presented. How long that can
+ * be, in ms; 0: nothing that is wanted was ordered away lately. */
+static int64_t removal_late_ms(const struct decide *c)
+{
+	int64_t left = 0;
+	enum record_form form;
+	for (size_t i = 0; i < c->d->wanted.num; i++) {
+		int d = facts_digest_of(c->f, &c->d->wanted.items[i], &form);
+		int64_t deleted = d < 0 ? 0 : c->f->digests[d].deleted[form].count_ms;
+		if (deleted != 0 && deleted + ROLLOVER_LATE_MS - c->now.count_ms > left)
+			left = deleted + ROLLOVER_LATE_MS - c->now.count_ms;
+	}
+	return left;
+}
+
+/* Would some server's set become larger than can be followed? */
+static bool too_large(const struct decide *c)
+{
+	for (size_t s = 0; s < c->f->num_servers; s++) {
+		struct tlsa_set all = c->f->servers[s].set;
+		if (tlsa_set_union(&all, &c->d->wanted) != EC_OK)
+			return true;
+	}
+	return false;
+}
+
+static bool any_of_ours(const struct facts *f)
+{
+	for (size_t s = 0; s < f->num_servers; s++)
+		for (size_t i = 0; i < f->servers[s].set.num; i++)
+			if (facts_ours(f, &f->servers[s].set.items[i]))
+				return true;
+	return false;
+}
+
+/* Everything but `why` is as it should be to send the wanted set? From the first
+ * record on senders look for a match at every address: so before it each is seen to
+ * present a key that is in the set. */
+static bool publish_held_back(struct decide *c, enum rollover_state state)
+{
+	char until[WORDS_COUNTDOWN];
+	int64_t late = removal_late_ms(c);
+	if (too_large(c))
+		return decide_wait(c, state, "", "the set would have more than %d records: too many instances, algorithms and forms",
+		                   TLSA_SET_MAX);
+	if (late > 0) {
+		words_until(until, c->now, late);
+		c->d->wake_ms = late;
+		return decide_wait(c, state, "the clock", "the removal asked for a while ago may still take effect until %s: nothing is "
+		                   "added before", until);
+	}
+	if (any_of_ours(c->f))
+		return false;
+	return decide_fresh(c, state, false) || step_probe(c, state);
+}
+
 bool step_publish(struct decide *c)
 {
 	struct spread r = spread_of(c);
 	if (r.lacking < 0 || r.obstructed)
-		return false; /* strange records: step_remove is next */
+		return false; /* step_remove is next */
 	const struct fact_update *u = &c->f->update;
 	bool this_one = u->sent.count_ms != 0 && u->deletes.num == 0 && tlsa_set_eq(&u->adds, &c->d->wanted);
 	bool accepted = r.seen || (this_one && u->outcome == OUTCOME_OK);
@@ -114,37 +199,154 @@ bool step_publish(struct decide *c)
 	if (decide_due(c, c->f->looked, decide_poll_ms(c)))
 		return decide_act(c, state, RA_LOOK, "%s", why.text);
 	if (r.answered && (r.missing || !r.seen) && (!this_one || resend_due(c))) {
+		if (publish_held_back(c, state))
+			return true;
 		c->d->adds = c->d->wanted;
 		return decide_act(c, state, RA_UPDATE, "%s", why.text);
 	}
 	return decide_wait(c, state, accepted ? name : "the primary", "%s", why.text);
 }
 
+void words_still_there(const struct decide *c, char name[WORDS_SERVER], struct why *why)
+{
+	char record[WORDS_RECORD];
+	words_record(record, &c->unwanted.items[0]);
+	for (size_t s = 0; s < c->f->num_servers; s++) {
+		if (tlsa_set_has(&c->f->servers[s].set, &c->unwanted.items[0])) {
+			words_server(name, &c->f->servers[s]);
+			(void)why_set(why, EC_OK, "%s still serves serial %u with %s, which is to go", name, c->f->servers[s].serial,
+			              record);
+			return;
+		}
+	}
+}
+
+/* Ordered into the zone, and not known to be gone: no later removal was accepted, and some server
+ * has not answered since it must have been there, if it ever was. */
+static bool may_be_there(const struct facts *f, const struct fact_digest *d, enum record_form form)
+{
+	int64_t settled = d->added[form].count_ms + ROLLOVER_LATE_MS;
+	if (d->added[form].count_ms == 0 || d->cleared[form].count_ms > settled)
+		return false;
+	for (size_t s = 0; s < f->num_servers; s++)
+		if (!f->servers[s].alias && f->servers[s].answered.count_ms <= settled)
+			return true;
+	return false;
+}
+
+void removal_fill(struct decide *c)
+{
+	struct tlsa first;
+	bool dropping = any_dropped(c, &first);
+	c->d->deletes = c->unwanted;
+	for (size_t i = 0; i < c->f->num_digests; i++) {
+		const struct fact_digest *d = &c->f->digests[i];
+		for (enum record_form form = 0; form < FORM_NUM; form++) {
+			struct tlsa t;
+			if (!may_be_there(c->f, d, form) ||
+			    !facts_record(d->spki_sha256, d->spki_sha512, form, &t) || tlsa_set_has(&c->d->wanted, &t))
+				continue;
+			/* a form goes of all keys, when its time has come */
+			if (c->f->off.asked.count_ms == 0 && !dropping && dropped_form(c, &t))
+				continue;
+			if (tlsa_set_add(&c->d->deletes, &t) != EC_OK)
+				return;
+		}
+	}
+}
+
+bool removal_due(const struct decide *c, struct why *why)
+{
+	const struct fact_update *u = &c->f->update;
+	bool this_one = u->sent.count_ms != 0 && u->adds.num == 0 && tlsa_set_covers(&u->deletes, &c->unwanted);
+	if (!this_one || resend_due(c))
+		return true;
+	(void)update_words(c, this_one, why);
+	return false;
+}
+
+/* ---- forms of record ---- */
+
+/* RFC 7671 8.3: another form is first published for every key, and seen everywhere… */
+bool step_forms(struct decide *c)
+{
+	struct tlsa first;
+	if (c->f->forms.forms == forms_wanted(c->f, c->p) || (c->f->forms.forms == 0 && !any_dropped(c, &first)))
+		return false;
+	for (unsigned s = 0; s < c->f->num_servers; s++) {
+		const struct fact_server *row = &c->f->servers[s];
+		char name[WORDS_SERVER];
+		if (row->alias || (row->same >= c->p->confirmations && row->silent.count_ms == 0))
+			continue;
+		words_server(name, row);
+		if (decide_due(c, c->f->looked, decide_poll_ms(c)))
+			return decide_act(c, RO_SPREADING, RA_LOOK, "looking once more at every server");
+		return decide_wait(c, RO_SPREADING, name, "%s has served the same set %u of %u times in a row%s%s", name, row->same,
+		                   c->p->confirmations, row->words[0] ? ": " : "", row->words);
+	}
+	return decide_mark(c, RO_SPREADING, RM_FORMS);
+}
+
+/* …and the former one goes, of all keys at once, when no cache can hold a set without
+ * the new one. A record of somebody else's in the former form would be left alone. */
+static bool forms_wait(struct decide *c)
+{
+	struct tlsa first;
+	if (!any_dropped(c, &first))
+		return false;
+	char until[WORDS_COUNTDOWN], record[WORDS_RECORD], name[WORDS_SERVER];
+	for (size_t s = 0; s < c->f->num_servers; s++) {
+		const struct tlsa_set *set = &c->f->servers[s].set;
+		for (size_t i = 0; i < set->num; i++) {
+			const struct tlsa *t = &set->items[i];
+			if (tlsa_set_has(&c->unwanted, t) || t->usage != first.usage || t->selector != first.selector ||
+			    t->matching != first.matching || facts_ours(c->f, t))
+				continue;
+			words_server(name, &c->f->servers[s]);
+			words_record(record, t);
+			return decide_wait(c, RO_RETIRING, name,
+			                   "%s serves %s, which is not ours: our records of that kind can't go before it does; remove it, or "
+			                   "set own_rrset", name, record);
+		}
+	}
+	int64_t end = c->f->forms.since.count_ms + (2 * (int64_t)facts_ttl_max(c->f) + c->p->cache_margin_s) * 1000;
+	if (end <= c->now.count_ms)
+		return false;
+	words_until(until, c->now, end - c->now.count_ms);
+	c->d->at.s = c->now.wall.s + (end - c->now.count_ms + 999) / 1000;
+	c->d->wake_ms = end - c->now.count_ms;
+	return decide_wait(c, RO_AGEING, "the clock",
+	                   "every key has its record in the new form; caches may hold a set without it until %s, then the %u %u %u "
+	                   "records go", until, first.usage, first.selector, first.matching);
+}
+
+bool step_remove_keys(struct decide *c)
+{
+	struct tlsa_set all = c->unwanted;
+	for (size_t i = 0; i < all.num; i++)
+		if (!facts_ours(c->f, &all.items[i]) || dropped_form(c, &all.items[i]))
+			(void)tlsa_set_remove(&c->unwanted, &all.items[i]);
+	bool ended = step_remove(c);
+	c->unwanted = all;
+	return ended;
+}
+
 bool step_remove(struct decide *c)
 {
 	if (c->unwanted.num == 0)
 		return false;
+	if (forms_wait(c))
+		return true;
 	struct why why = { 0 };
-	char name[WORDS_SERVER] = "", record[WORDS_RECORD];
-	words_record(record, &c->unwanted.items[0]);
-	for (size_t s = 0; s < c->f->num_servers && name[0] == '\0'; s++) {
-		if (tlsa_set_has(&c->f->servers[s].set, &c->unwanted.items[0])) {
-			words_server(name, &c->f->servers[s]);
-			(void)why_set(&why, EC_OK, "%s still serves serial %u with %s, which is to go", name,
-			              c->f->servers[s].serial, record);
-		}
-	}
-	const struct fact_update *u = &c->f->update;
-	bool this_one = u->sent.count_ms != 0 && u->adds.num == 0 && tlsa_set_covers(&u->deletes, &c->unwanted);
-	if (this_one && !resend_due(c)) {
-		(void)update_words(c, this_one, &why);
-		return decide_wait(c, RO_RETIRING, u->outcome == OUTCOME_OK ? name : "the primary", "%s", why.text);
-	}
+	char name[WORDS_SERVER] = "";
+	words_still_there(c, name, &why);
+	if (!removal_due(c, &why))
+		return decide_wait(c, RO_RETIRING, c->f->update.outcome == OUTCOME_OK ? name : "the primary", "%s", why.text);
 	/* Nothing is taken away on old news: every instance has just said what it
 	 * presents, and every address was seen to present it. */
 	if (decide_fresh(c, RO_RETIRING, false) || step_probe(c, RO_RETIRING))
 		return true;
-	c->d->deletes = c->unwanted;
+	removal_fill(c);
 	return decide_act(c, RO_RETIRING, RA_UPDATE, "%s", why.text);
 }
 

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "tlsa-sync/certify.h"
 #include "tlsa-sync/decide.h"
 
 static const char *const sni_words[SNI_NUM] = {
@@ -68,13 +69,21 @@ static bool probe_ok(struct decide *c, const char *address, enum key_algorithm a
 	return false;
 }
 
-static bool algorithm_presented(const struct facts *f, enum key_algorithm algorithm)
+/* By how many instances. While some have another list of algorithms than the rest, an
+ * address may show no such key: then what is seen must be known, but it need not be seen. */
+static unsigned algorithm_presented(const struct facts *f, enum key_algorithm algorithm)
 {
+	unsigned num = 0;
 	for (size_t i = 0; i < f->num_keys; i++)
-		if (f->keys[i].algorithm == algorithm &&
-		    f->keys[i].generation == f->instances[f->keys[i].instance].presented)
-			return true;
-	return false;
+		num += f->keys[i].algorithm == algorithm &&
+		       f->keys[i].generation == f->instances[f->keys[i].instance].presented;
+	return num;
+}
+
+static bool may_lack(const struct decide *c, const char *address, enum key_algorithm algorithm, enum sni_kind sni)
+{
+	const struct fact_probe *probe = facts_probe_find(c->f, address, algorithm, sni);
+	return probe != NULL && !probe->saw && algorithm_presented(c->f, algorithm) < c->f->num_instances;
 }
 
 bool step_probe(struct decide *c, enum rollover_state state)
@@ -83,13 +92,14 @@ bool step_probe(struct decide *c, enum rollover_state state)
 		return decide_wait(c, state, "an address", "no address of %s is known to probe", c->f->identity);
 	for (size_t a = 0; a < c->f->num_addresses; a++) {
 		for (unsigned alg = 0; alg < KEY_NUM_ALGORITHMS; alg++) {
-			for (unsigned sni = 0; sni < SNI_NUM && algorithm_presented(c->f, alg); sni++) {
+			for (unsigned sni = 0; sni < SNI_NUM && algorithm_presented(c->f, alg) > 0; sni++) {
 				/* who asks for another name gets the default identity */
 				if (sni != SNI_RIGHT && !c->p->default_identity)
 					continue;
 				struct why why = { 0 };
 				bool stale;
-				if (probe_ok(c, c->f->addresses[a], alg, sni, &stale, &why))
+				if (probe_ok(c, c->f->addresses[a], alg, sni, &stale, &why) ||
+				    (!stale && may_lack(c, c->f->addresses[a], alg, sni)))
 					continue;
 				if (decide_due(c, c->f->probed, decide_poll_ms(c)) ||
 				    (stale && c->f->probed.count_ms <= probes_after_ms(c)))
@@ -101,32 +111,17 @@ bool step_probe(struct decide *c, enum rollover_state state)
 	return false;
 }
 
-/* A key the roll goes to that has no certificate, or one that is not valid now. */
+/* A key the roll goes to whose certificate can't be presented yet. The issuer's command is
+ * run by the way, in any state; here it is only waited for. */
 static bool step_certify(struct decide *c, const struct fact_move *m)
 {
-	const char *instance = c->f->instances[m->instance].name;
 	for (size_t i = 0; i < c->f->num_keys; i++) {
 		const struct fact_key *k = &c->f->keys[i];
-		if (k->instance != m->instance || k->generation != m->to)
-			continue;
-		if (k->certified && k->not_before.s <= c->now.wall.s && c->now.wall.s < k->not_after.s)
-			continue;
-		const char *name = key_algorithm_name(k->algorithm);
-		char until[WALL_TEXT_SIZE];
-		wall_print(until, k->not_before.s > c->now.wall.s ? k->not_before : k->not_after);
-		c->d->algorithm = k->algorithm;
-		(void)decide_ask(c, RO_CERTIFYING, ASK_CERTIFY, m->instance, m->to);
 		struct why why = { 0 };
-		(void)why_set(&why, EC_OK, "%s", c->d->why);
-		if (!k->certified)
-			why_prefix(&why, "generation %llu of %s has no certificate for its %s key yet",
-			           (unsigned long long)m->to, instance, name);
-		else
-			why_prefix(&why, "the %s certificate of generation %llu of %s is %s %s", name,
-			           (unsigned long long)m->to, instance,
-			           k->not_before.s > c->now.wall.s ? "not valid before" : "expired since", until);
-		words_keep(c->d->why, sizeof c->d->why, why.text);
-		return true;
+		if (k->instance != m->instance || k->generation != m->to || certify_fit(c->f, c->p, k, c->f->roll.emergency, c->now, &why))
+			continue;
+		return decide_wait(c, RO_CERTIFYING, c->p->issuer == ISSUER_COMMAND ? "the issuer" : c->f->instances[m->instance].name,
+		                   "%s", why.text);
 	}
 	return false;
 }
@@ -154,8 +149,43 @@ static bool wait_for_age(struct decide *c, uint64_t generation, const struct age
 	return decide_wait(c, RO_AGEING, "the clock", "generation %llu: %s", (unsigned long long)generation, why.text);
 }
 
+/* Does every server that answers have a record of each key of the generation, and none that would
+ * fail senders for longer than caches remember? */
+static bool served_where_answered(const struct decide *c, unsigned instance, uint64_t generation)
+{
+	bool any = false;
+	for (unsigned s = 0; s < c->f->num_servers; s++) {
+		const struct fact_server *row = &c->f->servers[s];
+		if (row->alias || row->answered.count_ms == 0 || row->silent.count_ms != 0)
+			continue;
+		any = true;
+		for (size_t i = 0; i < c->f->num_keys; i++) {
+			const struct fact_key *k = &c->f->keys[i];
+			if (k->instance != instance || k->generation != generation)
+				continue;
+			int d = facts_digest(c->f, k->spki_sha256);
+			if (d < 0 || !facts_digest_served(&c->f->digests[d], &row->set))
+				return false;
+		}
+	}
+	return any;
+}
+
+/* The operator was told what senders will see: it is enough that the servers have it. */
+static bool step_swap_forced(struct decide *c, const struct fact_move *m)
+{
+	struct age late = age_late_of_generation(c->f, m->instance, m->to, c->now);
+	if (late.reason != AGE_OLD)
+		return wait_for_age(c, m->to, &late, late.left_ms);
+	if (c->f->looked.count_ms <= c->f->roll.begun.count_ms || decide_due(c, c->f->looked, rollover_fresh_ms(c->p)))
+		return decide_act(c, RO_SWAPPING, RA_LOOK, "looking once more at every server before the swap");
+	return decide_ask(c, RO_SWAPPING, ASK_SWAP, m->instance, m->to);
+}
+
 static bool step_swap_one(struct decide *c, const struct fact_move *m)
 {
+	if (c->f->roll.forced && served_where_answered(c, m->instance, m->to))
+		return step_swap_forced(c, m);
 	struct age age = age_of_generation(c->f, c->p, m->instance, m->to, c->now);
 	if (age.reason != AGE_OLD)
 		return wait_for_age(c, m->to, &age, age.left_ms);
@@ -181,8 +211,9 @@ static bool step_swap(struct decide *c)
 
 static bool step_hold(struct decide *c)
 {
+	bool emergency = c->f->roll.emergency;
 	int64_t left = c->f->roll.held.count_ms + c->p->hold_s * 1000 - c->now.count_ms;
-	if (left > 0) {
+	if (left > 0 && !emergency) {
 		char until[WORDS_COUNTDOWN];
 		words_until(until, c->now, left);
 		c->d->at.s = c->now.wall.s + (left + 999) / 1000;
@@ -191,7 +222,7 @@ static bool step_hold(struct decide *c)
 		                   until);
 	}
 	/* A last look before there is no way back. */
-	return decide_fresh(c, RO_HOLDING, true) || step_probe(c, RO_HOLDING) ||
+	return decide_fresh(c, RO_HOLDING, !emergency) || step_probe(c, RO_HOLDING) ||
 	       decide_mark(c, RO_RETIRING, RM_RETIRING);
 }
 
@@ -207,6 +238,33 @@ bool step_roll(struct decide *c)
 	if (r->held.count_ms != 0)
 		return step_hold(c);
 	return decide_fresh(c, RO_SWAPPING, false) || step_probe(c, RO_SWAPPING) || decide_mark(c, RO_SWAPPING, RM_HELD);
+}
+
+/* The key presented may be known to others. What a planned roll does for comfort is left
+ * out: waiting for other hosts, for a server that is silent, for a window to go back. What
+ * keeps mail coming is not, unless the operator forced it. False leaves it to the other
+ * steps: there is a key to be made, or a record to be put (back) into the zone. */
+bool step_emergency(struct decide *c)
+{
+	const struct fact_roll *r = &c->f->roll;
+	if (!roll_running(c->f) || !r->emergency || r->rollback.count_ms != 0)
+		return false;
+	if (r->retiring.count_ms != 0)
+		return step_remove_keys(c);
+	for (unsigned i = 0; r->begun.count_ms == 0 && i < c->f->num_instances; i++)
+		if (facts_standby(c->f, i) == 0)
+			return false;
+	if (r->begun.count_ms == 0)
+		return decide_mark(c, RO_SWAPPING, RM_BEGIN);
+	for (size_t i = 0; i < r->num_moves; i++) {
+		const struct fact_move *m = &r->moves[i];
+		if (c->f->instances[m->instance].presented == m->to)
+			continue;
+		if (age_of_generation(c->f, c->p, m->instance, m->to, c->now).reason == AGE_NO_PROOF &&
+		    !(r->forced && served_where_answered(c, m->instance, m->to)))
+			return false;
+	}
+	return step_roll(c);
 }
 
 /* Back to where it came from. The former records were never given up, so as a rule

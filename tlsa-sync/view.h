@@ -11,6 +11,7 @@
 /* struct view_counts counts since the daemon started. */
 struct view_counts {
 	uint64_t updates[OUTCOME_NUM];
+	uint64_t issues[OUTCOME_NUM];
 	uint64_t probes_seen;
 	uint64_t probes_failed;
 	uint64_t answers;
@@ -20,6 +21,13 @@ struct view_counts {
 	uint64_t guard_refusals;
 	uint64_t journal_failures;
 	uint64_t state_changes;
+};
+
+/* struct events_counts counts what the operator's command was told (tlsa_sync.on_event). */
+struct events_counts {
+	uint64_t told;    /* it ended with status 0 */
+	uint64_t failed;  /* another status, a signal, the deadline, or it could not be started */
+	uint64_t dropped; /* too many were waiting */
 };
 
 /* struct view borrows `facts`, `policy` and `trouble`; it is valid until the loop
