@@ -1,29 +1,64 @@
-"""The controls: what must go wrong goes wrong. If these pass mail, the other tests prove nothing."""
+"""The control socket of danegate, as somebody who gets it wrong would use it."""
 
-from lab import pin, zones
-from lab.proc import wait_until
-from lab.traffic import Traffic, submit
+import json
+import socket
 
+import pytest
 
-def test_unpinned_edge_gets_nothing_from_a_dane_only_sender(world, edge):
-    """The control: without a record the sender must defer, or the tests above prove nothing."""
-    sent = submit(world.sender)
-    wait_until(lambda: world.sender.deferred(sent), 20, "the message to be deferred")
-    assert world.backend.delivered()[sent] == 0
+from lab import zones
 
 
-def test_reversed_order_is_noticed_by_senders(world, stage):
-    """The control: swap first, publish afterwards. DNS pins a key that the edge does not present, because
-    danegate started before the record appeared. If this does not defer, the tests above can't fail."""
-    edge = stage.edge()
-    right = "3 1 1 " + pin.presented_digest()
-    world.dns.write_tlsa(zones.MX, [right])
-    with Traffic(world.sender, world.backend) as traffic:
-        traffic.more(5)
-        world.dns.write_tlsa(zones.MX, ["3 1 1 " + "ee" * 32])  # what DNS says before the late update
-        wait_until(lambda: traffic.account().deferred, 30, "a deferral", every_s=0.3)
-        world.dns.write_tlsa(zones.MX, [right])  # the late update
-        account = traffic.finish()
-    assert account.deferred > 0, account
-    assert not account.lost and not account.duplicated, account
-    assert edge.running()
+def ask(edge, data, half_close=True):
+    """Everything that comes back until the socket is closed, as a list of objects."""
+    with socket.socket(socket.AF_UNIX) as s:
+        s.settimeout(20)
+        s.connect(str(edge.control_socket))
+        s.sendall(data)
+        if half_close:
+            s.shutdown(socket.SHUT_WR)
+        text = b""
+        while part := s.recv(65536):
+            text += part
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def lines(*requests):
+    return b"".join((r if isinstance(r, bytes) else json.dumps(r).encode()) + b"\n" for r in requests)
+
+
+def test_answers_keep_the_order_of_the_requests(edge):
+    """One that takes time and ones that are none in the midst; and the asker says no more behind the last."""
+    answers = ask(edge, lines({"do": "hello"}, {"do": "reload"}, b"nonsense", {"do": "report"}, b'{"do":"\xff"}', b"",
+                              {"do": "prepare", "identity": zones.MX}, {"do": "hello"}))
+    assert len(answers) == 8, answers
+    hello, reload, nonsense, report, octets, empty, prepare, last = answers
+    assert hello == last and hello["program"] == "danegate" and hello["protocol"] == 1
+    assert reload["ok"] and reload["changes"] == []
+    assert [x["ec"] for x in (nonsense, octets, empty)] == ["EC_SYNTAX"] * 3
+    assert report["identities"][0]["name"] == zones.MX
+    assert prepare["generation"]["role"] == "standby"
+
+
+@pytest.mark.parametrize("request_,ec,words", [
+    ({"do": "swap", "identity": zones.MX}, "EC_MISSING", '"generation" is missing'),
+    ({"do": "swap", "identity": zones.MX, "generation": "2"}, "EC_SYNTAX", "not a whole number"),
+    ({"do": "swap", "identity": zones.MX, "generation": 0}, "EC_RANGE", "not positive"),
+    ({"do": "swap", "identity": zones.MX, "generation": 77}, "EC_NOT_FOUND", "77"),
+    ({"do": "swap", "identity": "mx9.example.lab", "generation": 1}, "EC_NOT_FOUND", "mx9.example.lab"),
+    ({"do": "swap", "identity": "m\u00e4x" * 60, "generation": 1}, "EC_SYNTAX", "not a host name"),
+    ({"do": "csr", "identity": zones.MX, "generation": 1, "algorithm": "dsa"}, "EC_SYNTAX", "ecdsa-p256"),
+    ({"do": "install", "identity": zones.MX, "generation": 1, "algorithm": "ecdsa-p256"}, "EC_MISSING", '"chain" is missing'),
+    ({"do": "stop"}, "EC_UNKNOWN_KEY", "hello, report, prepare"),
+])
+def test_a_wrong_request_is_answered_with_what_would_be_right(edge, request_, ec, words):
+    before = edge.identity()["presented"]
+    answer, = ask(edge, lines(request_))
+    assert not answer["ok"] and answer["ec"] == ec and words in answer["why"], answer
+    assert edge.identity()["presented"] == before
+
+
+def test_who_does_not_wait_for_answers_is_cut_off(edge):
+    """Behind a request that takes time some may wait, not any number."""
+    answers = ask(edge, lines({"do": "reload"}, *[{"do": "hello"}] * 400), half_close=False)
+    assert answers[-1]["ec"] == "EC_LIMIT", answers[-1]
+    assert edge.control(do="hello")["ok"]

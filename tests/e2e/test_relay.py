@@ -1,10 +1,16 @@
 """What a client says reaches the backend, and the backend's word reaches the client."""
 
+import re
 import smtplib
+import socket
 import ssl
 
+import pytest
+
 from lab import zones
-from lab.client import Client
+from lab.balancer import Balancer
+from lab.client import Client, Closed
+from lab.postfix import MaildirBackend
 from lab.proc import wait_until
 from lab.traffic import message, new_id
 
@@ -62,3 +68,132 @@ def test_backend_absent_from_the_start(stage):
     stage.edge(backend="127.25.0.99:2525")
     with Client().secure() as client:
         assert 400 <= client.deliver(message(new_id())) < 500
+
+
+CLIENT = "127.25.0.77"
+
+
+def metric(edge, name):
+    line = next(x for x in edge.show("show metrics").splitlines() if x.startswith(name + " "))
+    return int(line.split()[-1])
+
+
+@pytest.mark.parametrize("header", ["send-proxy", "send-proxy-v2"])
+def test_behind_a_balancer(stage, world, header):
+    """HAProxy's PROXY header names the client: in our log, our Received field, and to the backend by XCLIENT.
+    Its health checks pass, and who comes without it needs no header."""
+    edge = stage.edge(changes={"proxy": {"proxy_protocol_from": ["127.25.0.24"]}})
+    sent, direct = new_id(), new_id()
+    with Balancer(header) as balancer:
+        with Client(balancer.address, source=CLIENT).secure() as client:
+            assert client.deliver(message(sent)) == 250
+            assert client.command("QUIT")[0] == 221
+        with Client(source=CLIENT).secure() as client:
+            assert client.deliver(message(direct)) == 250
+        with Client(source=balancer.address, greeting=False) as client:  # a header is due, and this is none
+            client.send("EHLO client.lab\r\n")
+            with pytest.raises(Closed):
+                client.line()
+        assert balancer.state() == ("UP", "L7OK")
+    for one in (sent, direct):
+        wait_until(lambda: world.backend.delivered()[one] == 1, 10, "the message")
+        received = received_fields(world.backend, one)
+        assert len(received) == 2 and all(f"[{CLIENT}]" in field for field in received), received
+    sessions = [x for x in edge.log_text().splitlines() if " event=session " in x]
+    assert any(f"client={CLIENT}:" in x and f"proxy={balancer.address}:" in x and "accepted=1" in x for x in sessions), sessions
+    # A health check has no client: version 2 can say so, version 1 names the balancer.
+    headers = {x: metric(edge, f'danegate_proxy_headers_total{{result="{x}"}}') for x in ("named", "local")}
+    assert (headers["local"] >= 1 and headers["named"] == 1) if header == "send-proxy-v2" else headers["named"] >= 2, headers
+    assert metric(edge, 'danegate_proxy_headers_total{result="malformed"}') == 1
+
+
+class ProxiedPostfix(MaildirBackend):
+    """A Postfix that takes nobody's word but a PROXY header's."""
+
+    def __init__(self):
+        super().__init__("proxied", f"{zones.FAKE_BACKEND}:2528", options=["smtpd_upstream_proxy_protocol=haproxy"])
+        self.listeners = []  # without a header it would greet nobody
+
+    def start(self):
+        super().start()
+        wait_until(self.greets, 15, "the backend to greet")
+        return self
+
+    @staticmethod
+    def greets():
+        with socket.create_connection((zones.FAKE_BACKEND, 2528), timeout=2) as s:
+            s.sendall(b"PROXY TCP4 127.0.0.1 127.0.0.1 1 2\r\n")
+            return s.recv(512).startswith(b"220")
+
+
+def named_in_log(backend, field):
+    """How many messages Postfix says came from CLIENT; `field` is client or, behind XFORWARD, orig_client."""
+    return len(re.findall(rf"postfix/smtpd\[\d+\]: \w+: (?:client=.*, )?{field}=unknown\[{CLIENT}\]", backend.log_text()))
+
+
+def received_fields(backend, message_id):
+    """The newest first: the backend's own, then ours."""
+    return re.findall(r"^Received: (.*\n(?:\s.*\n)*)", backend.text_of(message_id).decode(), re.M)
+
+
+def send_two(backend):
+    """Two messages in one session, the second over the reused connection."""
+    sent = [new_id(), new_id()]
+    with Client(source=CLIENT).secure() as client:
+        assert [client.deliver(message(i)) for i in sent] == [250, 250]
+        assert client.command("QUIT")[0] == 221
+    wait_until(lambda: all(backend.delivered()[i] == 1 for i in sent), 10, "the messages")
+    return sent
+
+
+def test_xforward_tells_postfix_of_the_client(stage, world):
+    """Postfix logs who the client was, for each message, and goes on trusting danegate's own address only."""
+    edge = stage.edge(changes={"backend": {"client_info": "xforward"}})
+    before = named_in_log(world.backend, "orig_client")
+    sent = send_two(world.backend)
+    assert named_in_log(world.backend, "orig_client") == before + 2
+    # Our session's id, so that both logs can be joined.
+    ids = set(re.findall(rf"orig_queue_id=(\w+), orig_client=unknown\[{CLIENT}\]", world.backend.log_text()))
+    assert any(f"id={i} " in edge.log_text() for i in ids), ids
+    for one in sent:
+        received = received_fields(world.backend, one)
+        assert f"[{CLIENT}]" in received[1] and "[127.0.0.1]" in received[0], received
+
+
+@pytest.mark.parametrize("how", ["proxy-v2", "xclient"])
+def test_postfix_takes_danegate_for_the_client(stage, world, how):
+    backend = ProxiedPostfix().start() if how == "proxy-v2" else world.backend
+    try:
+        stage.edge(backend=f"{zones.FAKE_BACKEND}:2528" if how == "proxy-v2" else f"{zones.BACKEND}:2525",
+                   changes={"backend": {"client_info": how}})
+        before = named_in_log(backend, "client")
+        for one in send_two(backend):
+            received = received_fields(backend, one)
+            assert len(received) == 2 and all(f"[{CLIENT}]" in field for field in received), received
+        assert named_in_log(backend, "client") == before + 2
+    finally:
+        if how == "proxy-v2":
+            backend.stop()
+
+
+def test_notifications_are_asked_for_as_the_client_asked(world, edge):
+    """Postfix's own report of success shows what it heard of the client's DSN parameters (RFC 3461)."""
+    sent, mark = new_id(), new_id("env")
+    with Client().secure() as client:
+        assert "DSN" in client.capabilities
+        assert client.command(f"MAIL FROM:<asker@{zones.DOMAIN}> RET=HDRS ENVID={mark}+2B1")[0] == 250
+        assert client.command(f"RCPT TO:<user@{zones.DOMAIN}> NOTIFY=SUCCESS,DELAY ORCPT=rfc822;a+2Bb@elsewhere.lab")[0] == 250
+        assert client.command(f"RCPT TO:<other@{zones.DOMAIN}> NOTIFY=NEVER")[0] == 250
+        assert client.command("DATA")[0] == 354
+        client.send(message(sent, "not to be returned\r\n") + ".\r\n")
+        assert client.reply()[0] == 250
+
+    def report():
+        texts = (p.read_text(errors="replace") for p in world.backend.messages())
+        return next((t for t in texts if "multipart/report" in t and mark in t), None)
+
+    text = wait_until(report, 20, "the report of success")
+    assert f"Original-Envelope-Id: {mark}+1" in text
+    assert "Original-Recipient: rfc822;a+b@elsewhere.lab" in text
+    assert f"Final-Recipient: rfc822; user@{zones.DOMAIN}" in text and f"other@{zones.DOMAIN}" not in text
+    assert f"<{sent}@id.lab>" in text and "not to be returned" not in text

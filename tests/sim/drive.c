@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "copy.h"
+
 static const char *const instance_names[W_INSTANCES] = { "edge-1", "edge-2", "edge-3" };
 static const char identity[] = "mx1.example.org";
 
@@ -22,15 +24,18 @@ static void fail(struct drive *d, const char *what, const char *words)
 		(void)snprintf(d->broken, sizeof d->broken, "at %lld s: %s: %s", (long long)(d->w->t / 1000), what, words);
 }
 
-void drive_save(struct drive *d, const char *event, const char *words)
+bool drive_save(struct drive *d, const char *event, const char *words)
 {
 	struct stamp now = drive_now(d);
+	d->unsaved = d->full_until > d->w->t;
+	if (d->unsaved)
+		return false;
 	if (d->journal != NULL) {
 		struct why why = { 0 };
 		if (journal_store(d->journal, d->facts, event, words, now, &why) != EC_OK)
 			fail(d, "journal", why.text);
 	} else {
-		memcpy(d->saved, d->facts, sizeof *d->saved);
+		facts_copy(d->saved, d->facts);
 	}
 	for (size_t i = 0; i < d->w->num_servers; i++) {
 		struct server *s = &d->w->servers[i];
@@ -41,6 +46,7 @@ void drive_save(struct drive *d, const char *event, const char *words)
 	}
 	if (d->trace && event != NULL)
 		(void)printf("%9lld  %s: %s\n", (long long)(d->w->t / 1000), event, words == NULL ? "" : words);
+	return true;
 }
 
 static void set_instances(struct drive *d)
@@ -53,17 +59,18 @@ bool drive_init(struct drive *d)
 {
 	d->facts = facts_new(identity);
 	d->saved = facts_new(identity);
-	if (d->facts == NULL || d->saved == NULL)
+	d->backup = facts_new(identity);
+	if (d->facts == NULL || d->saved == NULL || d->backup == NULL)
 		return false;
 	set_instances(d);
-	drive_save(d, NULL, NULL);
-	return true;
+	return drive_save(d, NULL, NULL);
 }
 
 void drive_fini(struct drive *d)
 {
 	free(d->facts);
 	free(d->saved);
+	free(d->backup);
 }
 
 void drive_crash(struct drive *d)
@@ -74,14 +81,25 @@ void drive_crash(struct drive *d)
 		w->servers[i].asked = false; /* and nobody remembers the answer */
 	int64_t down = rng_chance(&w->rng, 200) ? rng_between(&w->rng, 60, 7200) : rng_between(&w->rng, 1, 30);
 	world_run(w, w->t + down * 1000);
+	bool restore = d->backup_t != 0 && d->journal == NULL && strchr(d->without, 'r') == NULL && rng_chance(&w->rng, 10);
+	if (restore) {
+		/* that takes a person a while, and what was under way is over by then */
+		world_run(w, w->t + 1200000);
+		world_forget(w, d->backup_t);
+		facts_copy(d->saved, d->backup);
+		d->num_restored++;
+		if (d->trace)
+			(void)printf("%9lld  the journal of %lld s is restored\n", (long long)(w->t / 1000), (long long)(d->backup_t / 1000));
+	}
 	if (rng_chance(&w->rng, 200)) {
 		w->boot++;
 		w->boot_t = w->t;
 		if (!w->check_signatures)
 			w->wall_offset += rng_between(&w->rng, -400000, 400000) * 1000;
 	}
+	d->unsaved = false;
 	if (d->journal == NULL) {
-		memcpy(d->facts, d->saved, sizeof *d->facts);
+		facts_copy(d->facts, d->saved);
 	} else {
 		free(d->facts);
 		d->facts = facts_new(identity);
@@ -126,17 +144,21 @@ static void report_instance(struct drive *d, unsigned i)
 		if (in->gens[g].number == 0)
 			continue;
 		gens[n].number = in->gens[g].number;
-		gens[n].num_keys = in->rsa ? 2 : 1;
-		for (unsigned a = 0; a < gens[n].num_keys; a++) {
-			gens[n].keys[a].algorithm = a;
-			gens[n].keys[a].certified = true;
-			gens[n].keys[a].not_before.s = 1;
-			gens[n].keys[a].not_after.s = INT64_C(99999999999);
-			memcpy(gens[n].keys[a].chain[0].spki_sha256, in->gens[g].spki[a], 32);
+		for (unsigned a = 0; a < KEY_NUM_ALGORITHMS; a++) {
+			if (!(in->gens[g].algorithms >> a & 1))
+				continue;
+			struct key_info *k = &gens[n].keys[gens[n].num_keys++];
+			k->algorithm = a;
+			k->certified = true;
+			k->not_before.s = 1;
+			k->not_after.s = INT64_C(99999999999);
+			memcpy(k->chain[0].spki_sha256, in->gens[g].spki[a], 32);
+			memcpy(k->chain[0].spki_sha512, in->gens[g].spki512[a], 64);
 		}
 		n++;
 	}
-	struct report r = { in->active, in->presented, n, gens, NULL };
+	struct report r = { .active = in->active, .presented = in->presented, .algorithms = in->algorithms,
+		            .num_generations = n, .generations = gens };
 	struct why why = { 0 };
 	if (facts_report(d->facts, i, &r, now, &why) != EC_OK)
 		fail(d, "facts_report", why.text);
@@ -206,6 +228,15 @@ static void find(struct drive *d)
 		fail(d, "facts_set_servers", "");
 }
 
+/* Is there any key of this algorithm? Only then it is asked for. */
+static bool known(const struct facts *f, enum key_algorithm algorithm)
+{
+	for (size_t i = 0; i < f->num_keys; i++)
+		if (f->keys[i].algorithm == algorithm)
+			return true;
+	return false;
+}
+
 static void probe(struct drive *d)
 {
 	struct world *w = d->w;
@@ -213,11 +244,13 @@ static void probe(struct drive *d)
 		struct winstance *in = &w->instances[i];
 		char address[FACT_ADDRESS];
 		(void)snprintf(address, sizeof address, "203.0.113.%u", i + 1);
-		for (unsigned a = 0; a < (in->rsa ? 2U : 1U); a++) {
+		for (unsigned a = 0; a < KEY_NUM_ALGORITHMS; a++) {
 			for (unsigned sni = 0; sni < SNI_NUM; sni++) {
+				if (!known(d->facts, a))
+					continue;
 				pass(d, rng_between(&w->rng, 1, 40));
-				bool down = in->down_until > w->t || (d->faults && rng_chance(&w->rng, 10));
 				struct wgen *g = world_gen(w, i, in->presented);
+				bool down = in->down_until > w->t || !(g->algorithms >> a & 1) || (d->faults && rng_chance(&w->rng, 10));
 				facts_probe(d->facts, address, a, sni, down ? NULL : g->spki[a], down ? "no answer" : NULL,
 				            drive_now(d));
 			}
@@ -238,12 +271,11 @@ static void update(struct drive *d, const struct decision *dec)
 		return;
 	}
 	facts_update_sent(d->facts, &dec->adds, &dec->deletes, d->policy.ttl_s, drive_now(d));
-	drive_save(d, "update", dec->why);
-	if (crashes(d))
+	if (!drive_save(d, "update", dec->why) || crashes(d))
 		return;
 	int fate = d->faults ? (int)rng_upto(&w->rng, 100) : 99;
 	struct late late = { LATE_UPDATE, w->t + rng_between(&w->rng, 2, 300) * 1000, dec->adds, dec->deletes,
-		             d->policy.ttl_s, 0, 0 };
+		             d->policy.ttl_s, 0, 0, false };
 	enum outcome outcome = OUTCOME_OK;
 	const char *words = NULL;
 	if (fate < 8) {
@@ -267,7 +299,7 @@ static void update(struct drive *d, const struct decision *dec)
 	if (crashes(d))
 		return;
 	facts_update_done(d->facts, outcome, outcome == OUTCOME_UNKNOWN ? "no answer in 2s" : words, drive_now(d));
-	drive_save(d, "update done", outcome == OUTCOME_OK ? "accepted" : outcome == OUTCOME_FAILED ? "refused" : "unknown");
+	(void)drive_save(d, "update done", outcome == OUTCOME_OK ? "accepted" : outcome == OUTCOME_FAILED ? "refused" : "unknown");
 }
 
 static enum outcome carry_out(struct drive *d, enum ask_kind kind, unsigned instance, uint64_t generation)
@@ -277,7 +309,7 @@ static enum outcome carry_out(struct drive *d, enum ask_kind kind, unsigned inst
 	if (in->down_until > w->t)
 		return OUTCOME_FAILED;
 	int fate = d->faults ? (int)rng_upto(&w->rng, 100) : 99;
-	if (fate < 5)
+	if (fate < 5 || (kind == ASK_SWAP && in->guarded_until > w->t))
 		return OUTCOME_FAILED;
 	if (fate < 10)
 		return OUTCOME_UNKNOWN; /* nothing happened */
@@ -289,7 +321,7 @@ static enum outcome carry_out(struct drive *d, enum ask_kind kind, unsigned inst
 	} else if (kind == ASK_SWAP) {
 		if (fate < 18 && generation > in->active) {
 			struct late l = { LATE_SWAP, w->t + rng_between(&w->rng, 1, 20) * 1000, { 0 }, { 0 }, 0, instance,
-				          generation };
+				          generation, w->forced };
 			world_late(w, &l);
 			return OUTCOME_UNKNOWN;
 		}
@@ -313,20 +345,37 @@ static void ask(struct drive *d, const struct decision *dec, enum ask_kind kind)
 		return;
 	}
 	facts_asked(d->facts, dec->instance, kind, dec->generation, drive_now(d));
-	drive_save(d, rollover_action_name(dec->action), dec->why);
-	if (crashes(d))
+	if (!drive_save(d, rollover_action_name(dec->action), dec->why) || crashes(d))
 		return;
 	enum outcome outcome = carry_out(d, kind, dec->instance, dec->generation);
 	pass(d, rng_between(&d->w->rng, 1, 300));
 	if (crashes(d))
 		return;
 	facts_ask_done(d->facts, dec->instance, outcome, outcome == OUTCOME_OK ? NULL : "it did not work");
-	drive_save(d, NULL, NULL);
+	(void)drive_save(d, NULL, NULL);
+}
+
+/* The operator changes the configuration: other algorithms from the next key on, other forms
+ * of record. */
+static void configure(struct drive *d)
+{
+	struct world *w = d->w;
+	if (d->forms_other != 0 && rng_chance(&w->rng, 500)) {
+		unsigned forms = d->policy.forms;
+		d->policy.forms = d->forms_other;
+		d->forms_other = forms;
+	}
+	unsigned algorithms = 1U << KEY_ECDSA_P256 | (rng_chance(&w->rng, 500) ? 1U << KEY_RSA_3072 : 0);
+	for (size_t i = 0; i < w->num_instances && w->num_instances < W_INSTANCES; i++)
+		w->instances[i].algorithms = algorithms;
 }
 
 static bool turning_back_allowed(const struct drive *d, const struct decision *dec)
 {
-	return dec->state <= RO_AGEING || dec->state == RO_STEADY ? !world_late_pending(d->w, LATE_SWAP) : false;
+	const struct fact_roll *r = &d->facts->roll;
+	bool emergency = r->asked.count_ms != 0 && r->ended.count_ms == 0 && r->emergency;
+	return !emergency && !d->w->off && (dec->state <= RO_AGEING || dec->state == RO_STEADY) &&
+	       !world_late_pending(d->w, LATE_SWAP);
 }
 
 /* Servers, instances and clocks misbehave while the controller waits. */
@@ -336,7 +385,7 @@ static void misfortune(struct drive *d, const struct decision *dec)
 	unsigned i = (unsigned)rng_upto(&w->rng, (int64_t)w->num_servers);
 	struct server *s = &w->servers[i];
 	int64_t gap = rollover_gap_ms(&d->policy);
-	switch (rng_upto(&w->rng, 10)) {
+	switch (rng_upto(&w->rng, 14)) {
 	case 0:
 		if (i > 0)
 			s->stuck_until = w->t + rng_between(&w->rng, 10, 4000) * 1000;
@@ -380,8 +429,47 @@ static void misfortune(struct drive *d, const struct decision *dec)
 		if ((dec->state == RO_STEADY || dec->state == RO_AGEING) && !world_late_pending(w, LATE_UPDATE))
 			d->num_edits += turning_back_allowed(d, dec) && world_hand_edit(w);
 		break;
+	case 9:
+		if (strchr(d->without, 'f') != NULL)
+			break;
+		d->full_until = w->t + rng_between(&w->rng, 1, 3000) * 1000;
+		d->num_full++;
+		break;
+	case 10:
+		w->instances[rng_upto(&w->rng, (int64_t)w->num_instances)].guarded_until =
+			w->t + rng_between(&w->rng, 5, 2000) * 1000;
+		break;
+	case 11:
+		if (d->backup_t == 0 || rng_chance(&w->rng, 300)) {
+			facts_copy(d->backup, d->saved);
+			d->backup_t = w->t;
+		}
+		break;
+	case 12:
+		if (strchr(d->without, 'c') == NULL)
+			configure(d);
+		break;
+	case 13:
+		if (!d->policy.own_rrset && !world_late_pending(w, LATE_UPDATE))
+			world_hand_clean(w);
+		break;
 	default:
 		break;
+	}
+}
+
+/* DANE is off, and the state says that keys may be changed: somebody does. */
+static void by_hand(struct drive *d)
+{
+	struct world *w = d->w;
+	unsigned i = (unsigned)rng_upto(&w->rng, (int64_t)w->num_instances);
+	const struct winstance *in = &w->instances[i];
+	uint64_t best = 0;
+	for (size_t g = 0; g < W_GENERATIONS; g++)
+		best = in->gens[g].number > in->presented ? in->gens[g].number : best;
+	if (best != 0) {
+		world_present(w, i, best);
+		d->num_hands++;
 	}
 }
 
@@ -393,6 +481,8 @@ static void wait(struct drive *d, const struct decision *dec)
 	pass(d, trouble ? rng_upto(&w->rng, ms + 1) : ms);
 	if (trouble)
 		misfortune(d, dec);
+	if (d->faults && dec->state == RO_DISABLED && rng_chance(&w->rng, 200))
+		by_hand(d);
 }
 
 /* A roll that says it is done has changed the key everywhere and left nothing behind. */
@@ -415,6 +505,14 @@ bool drive_step(struct drive *d)
 	struct decision dec;
 	struct why event = { 0 };
 	d->num_steps++;
+	if (d->unsaved && !drive_save(d, NULL, NULL)) {
+		pass(d, d->policy.poll_s * 1000);
+		return d->broken[0] == '\0';
+	}
+	const struct fact_roll *roll = &d->facts->roll;
+	bool running = roll->asked.count_ms != 0 && roll->ended.count_ms == 0;
+	d->w->off = d->facts->off.asked.count_ms != 0;
+	d->w->forced = running && roll->emergency && roll->forced;
 	rollover_decide(d->facts, &d->policy, drive_now(d), &dec);
 	unsigned before = d->facts->shown_state;
 	bool known = d->facts->shown_since.s != 0;
@@ -433,32 +531,29 @@ bool drive_step(struct drive *d)
 		rollover_record(d->facts, &d->policy, &dec, drive_now(d), &event);
 		if (dec.mark == RM_ENDED && d->facts->roll.end == ROLL_DONE)
 			check_done(d);
-		drive_save(d, "noted", event.text);
+		(void)drive_save(d, "noted", event.text);
 		(void)crashes(d);
 		break;
 	case RA_FIND:
 		find(d);
 		if (!crashes(d))
-			drive_save(d, NULL, NULL);
+			(void)drive_save(d, NULL, NULL);
 		break;
 	case RA_LOOK:
 		look(d);
 		if (!crashes(d))
-			drive_save(d, NULL, NULL);
+			(void)drive_save(d, NULL, NULL);
 		break;
 	case RA_PROBE:
 		probe(d);
 		if (!crashes(d))
-			drive_save(d, NULL, NULL);
+			(void)drive_save(d, NULL, NULL);
 		break;
 	case RA_UPDATE:
 		update(d, &dec);
 		break;
 	case RA_PREPARE:
 		ask(d, &dec, ASK_PREPARE);
-		break;
-	case RA_CERTIFY:
-		ask(d, &dec, ASK_CERTIFY);
 		break;
 	case RA_SWAP:
 		ask(d, &dec, ASK_SWAP);

@@ -17,11 +17,18 @@ struct drive {
 	struct facts *facts;
 	struct facts *saved; /* the journal: what a crash leaves */
 	struct journal *journal; /* the real one, when asked for; then `saved` is not used */
+	struct facts *backup; /* of the journal, as it was at backup_t; 0: none was made */
+	int64_t backup_t;
+	int64_t full_until;   /* the disk is full: nothing can be journalled */
+	bool unsaved;         /* and something should have been */
+	unsigned forms_other; /* what the operator changes policy.forms to, now and then; 0: never */
+	const char *without;  /* letters of what does not happen here: see main.c */
 	bool guard;
 	bool faults;
 	bool trace;
 	int crash_per_mille;
-	unsigned num_steps, num_crashes, num_updates, num_lost, num_backs, num_edits;
+	unsigned num_steps, num_crashes, num_updates, num_lost, num_backs, num_edits,
+		num_restored, num_full, num_hands;
 	char broken[1024]; /* a guard refusal, a state that may not follow, … */
 };
 
@@ -33,9 +40,9 @@ void drive_fini(struct drive *d);
 bool drive_step(struct drive *d);
 
 /* drive_now reads the controller's clocks. drive_crash loses what was not
- * journalled, and some time. */
+ * journalled, and some time. drive_save journals; false: the disk is full. */
 struct stamp drive_now(struct drive *d);
-void drive_save(struct drive *d, const char *event, const char *words);
+bool drive_save(struct drive *d, const char *event, const char *words);
 void drive_crash(struct drive *d);
 
 #endif

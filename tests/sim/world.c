@@ -20,54 +20,96 @@ struct wgen *world_new_gen(struct world *w, unsigned instance)
 		if (in->gens[i].number != 0)
 			continue;
 		in->gens[i].number = ++in->last;
-		for (size_t a = 0; a < KEY_NUM_ALGORITHMS; a++)
-			for (size_t b = 0; b < 32; b++)
-				in->gens[i].spki[a][b] = (uint8_t)rng_next(&w->rng);
+		in->gens[i].algorithms = in->algorithms;
+		for (size_t a = 0; a < KEY_NUM_ALGORITHMS; a++) {
+			uint64_t r = rng_next(&w->rng);
+			memset(in->gens[i].spki[a], 0x5a, 32);
+			memcpy(in->gens[i].spki[a], &r, sizeof r);
+			memset(in->gens[i].spki512[a], 0xa5, 64);
+			memcpy(in->gens[i].spki512[a], &r, sizeof r);
+		}
 		return &in->gens[i];
 	}
 	return NULL;
 }
 
-struct tlsa world_record(const struct wgen *g, enum key_algorithm algorithm)
+struct tlsa world_record(const struct wgen *g, enum key_algorithm algorithm, enum record_form form)
 {
-	return tlsa_311(g->spki[algorithm]);
+	struct tlsa t = { .usage = 3, .selector = 1, .matching = form == FORM_311 ? 1 : 2, .len = form == FORM_311 ? 32 : 64 };
+	memcpy(t.data, form == FORM_311 ? g->spki[algorithm] : g->spki512[algorithm], t.len);
+	return t;
 }
 
-/* Does a client that holds `set` accept what `in` presents? Denial is no pin; but once a
- * swap was made, nobody may be left who was told that there is none. */
-static bool accepts(const struct world *w, const struct tlsa_set *set, unsigned instance, uint64_t generation)
+static const struct wgen *gen_of(const struct world *w, unsigned instance, uint64_t number)
 {
-	const struct winstance *in = &w->instances[instance];
-	bool first = generation == in->first && !in->ever_swapped;
-	if (set->num == 0)
-		return first;
-	bool any_311 = false;
-	for (size_t i = 0; i < set->num; i++) {
-		if (w->foreign.len != 0 && tlsa_eq(&set->items[i], &w->foreign)) {
-			if (generation != in->first)
+	for (size_t i = 0; number != 0 && i < W_GENERATIONS; i++)
+		if (w->instances[instance].gens[i].number == number)
+			return &w->instances[instance].gens[i];
+	return NULL;
+}
+
+/* Does a client that holds `v` accept what the instance would present: for each kind of record
+ * in it, whatever algorithm it asks for? Denial is no pin; but unless DANE is switched off, nobody
+ * may be left who was told that there is none when the next key comes. */
+static bool accepts(const struct world *w, const struct version *v, unsigned instance, uint64_t generation)
+{
+	const struct wgen *g = gen_of(w, instance, generation);
+	bool kinds[FORM_NUM] = { false };
+	if (v->set.num == 0)
+		return w->off || v->told[instance] == generation;
+	for (size_t i = 0; i < v->set.num; i++) {
+		const struct tlsa *t = &v->set.items[i];
+		if (w->foreign.len != 0 && tlsa_eq(t, &w->foreign)) {
+			if (generation != w->instances[instance].first)
 				return false;
-			continue;
+		} else {
+			kinds[t->matching == 1 ? FORM_311 : FORM_312] = true;
 		}
-		any_311 = true;
 	}
-	const struct wgen *g = world_gen((struct world *)(uintptr_t)w, instance, generation);
-	for (unsigned a = 0; any_311 && a < (in->rsa ? 2U : 1U); a++) {
-		struct tlsa t = world_record(g, a);
-		if (!tlsa_set_has(set, &t))
-			return false;
+	for (enum record_form form = 0; form < FORM_NUM; form++) {
+		for (unsigned a = 0; kinds[form] && a < KEY_NUM_ALGORITHMS; a++) {
+			if (!(g->algorithms >> a & 1))
+				continue;
+			struct tlsa t = world_record(g, a, form);
+			if (!tlsa_set_has(&v->set, &t))
+				return false;
+		}
 	}
 	return true;
 }
 
-static bool held(const struct world *w, const struct span *s)
+static int64_t held_until(const struct world *w, const struct span *s)
 {
 	if (s->to == INT64_MAX)
-		return true;
+		return INT64_MAX;
 	const struct version *v = &w->versions[s->version];
 	int64_t ttl = v->set.num == 0 ? w->negative_ttl_s : v->by_hand && !v->seen ? w->our_ttl_s : v->ttl_s;
-	if (w->check_signatures && !s->unseen && w->t < v->signed_until * 1000)
-		return true;
-	return w->t < s->to + (s->unseen ? 1 : 2) * ttl * 1000 + w->margin_ms;
+	int64_t until = s->to + (s->unseen ? 1 : 2) * ttl * 1000 + w->margin_ms;
+	if (s->unseen)
+		return until;
+	if (w->check_signatures && v->signed_until * 1000 > until)
+		until = v->signed_until * 1000;
+	return s->to + w->stale_ms > until ? s->to + w->stale_ms : until;
+}
+
+/* A sender whose set does not match: whose doing is it? */
+static void mismatch(struct world *w, const struct span *s, unsigned in)
+{
+	struct version *v = &w->versions[s->version];
+	if (v->forgiven && (s->to == INT64_MAX || w->stale_ms > 0 || w->check_signatures || w->t < s->to + w->exposure_ms))
+		return;
+	if (v->by_hand && !v->seen) {
+		v->excused = true;
+		w->num_excused++;
+		return;
+	}
+	(void)snprintf(w->broken, sizeof w->broken,
+	               "at %lld s a cache may hold version %u (%u records, ttl %u) of server %u, served from "
+	               "%lld s to %lld s, which does not match generation %llu of instance %u%s",
+	               (long long)(w->t / 1000), s->version, v->set.num, v->ttl_s, s->server, (long long)(s->from / 1000),
+	               s->to == INT64_MAX ? -1LL : (long long)(s->to / 1000),
+	               (unsigned long long)w->instances[in].presented, in,
+	               v->forgiven ? ", for longer than the operator was told" : "");
 }
 
 void world_check(struct world *w)
@@ -76,36 +118,21 @@ void world_check(struct world *w)
 		return;
 	size_t n = 0;
 	for (size_t i = 0; i < w->num_spans; i++)
-		if (held(w, &w->spans[i]))
+		if (w->t < held_until(w, &w->spans[i]))
 			w->spans[n++] = w->spans[i];
 	w->num_spans = n;
-	for (size_t i = 0; i < n; i++) {
-		const struct span *s = &w->spans[i];
-		for (unsigned in = 0; in < w->num_instances; in++) {
-			struct version *v = &w->versions[s->version];
-			if (v->excused || accepts(w, &v->set, in, w->instances[in].presented))
-				continue;
-			if (v->by_hand && !v->seen) {
-				v->excused = true;
-				w->num_excused++;
-				continue;
-			}
-			(void)snprintf(w->broken, sizeof w->broken,
-			               "at %lld s a cache may hold version %u (%u records, ttl %u) of server %u, served from "
-			               "%lld s to %lld s, which does not match generation %llu of instance %u",
-			               (long long)(w->t / 1000), s->version, w->versions[s->version].set.num,
-			               w->versions[s->version].ttl_s, s->server, (long long)(s->from / 1000),
-			               s->to == INT64_MAX ? -1LL : (long long)(s->to / 1000),
-			               (unsigned long long)w->instances[in].presented, in);
-			return;
-		}
+	for (size_t i = 0; i < n && w->broken[0] == '\0'; i++) {
+		const struct version *v = &w->versions[w->spans[i].version];
+		for (unsigned in = 0; in < w->num_instances && !v->excused; in++)
+			if (!accepts(w, v, in, w->instances[in].presented))
+				mismatch(w, &w->spans[i], in);
 	}
 }
 
 bool world_safe_version(struct world *w, unsigned version)
 {
 	for (unsigned in = 0; in < w->num_instances; in++)
-		if (!accepts(w, &w->versions[version].set, in, w->instances[in].presented))
+		if (!accepts(w, &w->versions[version], in, w->instances[in].presented))
 			return false;
 	return true;
 }
@@ -117,11 +144,11 @@ void world_serve(struct world *w, unsigned server, unsigned version)
 		if (w->spans[i].server == server && w->spans[i].to == INT64_MAX) {
 			w->spans[i].to = w->t;
 			/* An old version that came and went unseen. */
-			w->spans[i].unseen = s->back_until != 0 && !s->asked_in_span;
+			w->spans[i].unseen = (s->back_until != 0 || s->forgotten) && !s->asked_in_span;
 		}
 	}
 	s->version = version;
-	s->asked = s->asked_in_span = false;
+	s->asked = s->asked_in_span = s->forgotten = false;
 	if (s->there && !s->alias) {
 		assert(w->num_spans < W_SPANS);
 		w->spans[w->num_spans++] = (struct span){ server, version, w->t, INT64_MAX, false };
@@ -133,7 +160,9 @@ void world_serve(struct world *w, unsigned server, unsigned version)
 static void publish(struct world *w, struct version v, bool by_hand)
 {
 	v.by_hand = by_hand;
-	v.seen = v.excused = false;
+	v.seen = v.excused = v.forgiven = false;
+	for (unsigned i = 0; i < w->num_instances; i++)
+		v.told[i] = w->instances[i].presented;
 	v.signed_until = w->t / 1000 + w->signature_life_s;
 	if (w->num_versions == W_VERSIONS) {
 		(void)fprintf(stderr, "the world has no room for more versions\n");
@@ -168,6 +197,37 @@ bool world_hand_edit(struct world *w)
 	return true;
 }
 
+void world_hand_clean(struct world *w)
+{
+	struct version v = w->versions[w->num_versions - 1];
+	if (w->foreign.len != 0 && tlsa_set_remove(&v.set, &w->foreign))
+		publish(w, v, true);
+}
+
+void world_tell(struct world *w)
+{
+	for (size_t i = 0; i < w->num_spans; i++)
+		for (unsigned in = 0; in < w->num_instances; in++)
+			w->versions[w->spans[i].version].told[in] = w->instances[in].presented;
+}
+
+void world_forget(struct world *w, int64_t t)
+{
+	for (size_t i = 0; i < w->num_servers; i++) {
+		w->servers[i].asked = w->servers[i].asked_in_span = false;
+		w->servers[i].forgotten = true;
+	}
+	for (size_t i = 0; i < w->num_spans; i++) {
+		if (w->spans[i].to <= t)
+			continue;
+		w->spans[i].unseen = true;
+		if (w->spans[i].from >= t) {
+			w->versions[w->spans[i].version].by_hand = true;
+			w->versions[w->spans[i].version].seen = false;
+		}
+	}
+}
+
 void world_update(struct world *w, const struct tlsa_set *adds, const struct tlsa_set *deletes, uint32_t ttl_s)
 {
 	struct version v = w->versions[w->num_versions - 1];
@@ -188,9 +248,14 @@ void world_present(struct world *w, unsigned instance, uint64_t generation)
 	struct winstance *in = &w->instances[instance];
 	if (world_gen(w, instance, generation) == NULL)
 		return;
-	if (generation != in->presented)
-		in->ever_swapped = true;
 	in->active = in->presented = generation;
+	for (size_t i = 0; w->forced && i < w->num_spans; i++) {
+		struct version *v = &w->versions[w->spans[i].version];
+		if (v->forgiven || accepts(w, v, instance, generation))
+			continue;
+		v->forgiven = true;
+		w->num_forgiven++;
+	}
 	world_check(w);
 }
 
@@ -252,10 +317,13 @@ void world_run(struct world *w, int64_t until)
 			if (l.kind == LATE_NONE || l.at > w->t)
 				continue;
 			w->late[i].kind = LATE_NONE;
+			bool forced = w->forced;
+			w->forced = forced || l.forced;
 			if (l.kind == LATE_UPDATE)
 				world_update(w, &l.adds, &l.deletes, l.ttl_s);
 			else
 				world_present(w, l.instance, l.generation);
+			w->forced = forced;
 		}
 	}
 	w->t = until;

@@ -21,6 +21,8 @@ struct version {
 	bool by_hand;         /* somebody else's edit… */
 	bool seen;            /* …that the controller was ever told of: else nobody can know its TTL */
 	bool excused;         /* it broke the promise by hand, before anybody could see it */
+	bool forgiven;        /* it does not match what the operator forced in an emergency */
+	uint64_t told[W_INSTANCES]; /* of a denial: who trusts it met these; the next key is not for them */
 };
 
 /* One server served one version from `from` to `to` (INT64_MAX: still does). A cache may have
@@ -41,19 +43,22 @@ struct server {
 	int64_t back_until;  /* serves an old version until then */
 	bool asked;         /* since it began to serve this version, … */
 	bool asked_in_span; /* … and the answer was journalled */
+	bool forgotten;     /* an older journal was restored since */
 };
 
 struct wgen {
 	uint64_t number; /* 0: none */
+	unsigned algorithms; /* 1u << enum key_algorithm */
 	uint8_t spki[KEY_NUM_ALGORITHMS][32];
+	uint8_t spki512[KEY_NUM_ALGORITHMS][64];
 };
 
 struct winstance {
 	struct wgen gens[W_GENERATIONS];
 	uint64_t active, presented, last, first; /* first: presented when the world began */
-	bool ever_swapped;
 	int64_t down_until;
-	bool rsa;
+	int64_t guarded_until; /* its pin guard refuses to swap: its resolver has the old set */
+	unsigned algorithms;   /* of the keys it makes */
 };
 
 /* Something that takes effect later than its sender believes. */
@@ -65,6 +70,7 @@ struct late {
 	uint32_t ttl_s;
 	unsigned instance;
 	uint64_t generation;
+	bool forced; /* by the operator, who knew: it stays so when the roll has ended */
 };
 
 struct world {
@@ -77,18 +83,22 @@ struct world {
 	bool check_signatures; /* replays of old signatures count as caches */
 	int64_t lag_ms;        /* the most a transfer takes */
 	int64_t margin_ms;     /* senders cache for so much longer */
-	size_t num_versions;
-	struct version versions[W_VERSIONS];
-	size_t num_spans;
-	struct span spans[W_SPANS];
+	int64_t stale_ms;      /* a resolver serves what it once had for so long, whatever its TTL */
+	bool off;              /* the operator switched DANE off: a denial is what senders should get */
+	bool forced;           /* an emergency that the operator forced is under way… */
+	int64_t exposure_ms;   /* …and this is how long the words said that senders may notice */
+	size_t num_versions, num_spans;
 	size_t num_servers;
 	struct server servers[W_SERVERS];
 	size_t num_instances;
 	struct winstance instances[W_INSTANCES];
 	struct late late[W_LATE];
 	struct tlsa foreign; /* somebody's record that fits only the first key; len 0: none */
-	unsigned num_excused;
+	unsigned num_excused, num_forgiven;
 	char broken[512];    /* the first broken promise */
+	/* last, so that what is not used need not be cleared */
+	struct span spans[W_SPANS];
+	struct version versions[W_VERSIONS];
 };
 
 /* world_check asks, now: does each set that any cache may hold match what each
@@ -106,6 +116,12 @@ void world_update(struct world *w, const struct tlsa_set *adds, const struct tls
 /* Somebody edits the zone by hand: a record goes, or the TTL changes. False, and nothing
  * happens, when that alone would break the promise. */
 bool world_hand_edit(struct world *w);
+/* They take out the record of another kind, if it is there. */
+void world_hand_clean(struct world *w);
+/* Senders who were told that there is no record are left with the keys presented now. */
+void world_tell(struct world *w);
+/* Nobody remembers what was learned since `t`: a journal was restored. */
+void world_forget(struct world *w, int64_t t);
 void world_late(struct world *w, const struct late *late);
 bool world_late_pending(const struct world *w, enum late_kind kind);
 
@@ -113,7 +129,7 @@ void world_serve(struct world *w, unsigned server, unsigned version);
 void world_present(struct world *w, unsigned instance, uint64_t generation);
 struct wgen *world_gen(struct world *w, unsigned instance, uint64_t number);
 struct wgen *world_new_gen(struct world *w, unsigned instance);
-struct tlsa world_record(const struct wgen *g, enum key_algorithm algorithm);
+struct tlsa world_record(const struct wgen *g, enum key_algorithm algorithm, enum record_form form);
 /* world_safe_version: would serving it now keep the promise? */
 bool world_safe_version(struct world *w, unsigned version);
 

@@ -89,11 +89,13 @@ class Exim:
 class EximBackend(Exim):
     """Accepts mail for example.lab in clear, every recipient's copy in one Maildir."""
 
+    plain = False
+
     def __init__(self, name="exim", address=zones.FAKE_BACKEND, port=2526):
         self.mailbox = Path("/var/mail") / f"lab-{name}" / "new"
         shutil.rmtree(self.mailbox.parent, ignore_errors=True)
         self.mailbox.parent.mkdir(parents=True)
-        super().__init__(name, address, port, """
+        super().__init__(name, address, port, """dsn_advertise_hosts = *
 begin acl
 rcpt:
   accept domains = {domain}
@@ -114,6 +116,9 @@ begin retry
 * * F,1m,1s
 """, domain=zones.DOMAIN, mailbox=self.mailbox.parent)
         os.chown(self.mailbox.parent, self.owner.pw_uid, self.owner.pw_gid)
+
+    def got_chunks(self):
+        return re.search(r" <= .* K ", self.log_text()) is not None
 
     def messages(self):
         return sorted(self.mailbox.iterdir()) if self.mailbox.exists() else []

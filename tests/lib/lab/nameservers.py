@@ -18,6 +18,8 @@ class Server:
         shutil.rmtree(self.dir, ignore_errors=True)
         self.dir.mkdir(parents=True)
         self.proc = None
+        if ":" in address:
+            run("ip", "-6", "addr", "replace", f"{address}/128", "dev", "lo", "nodad")
 
     def write(self, name, text):
         path = self.dir / name
@@ -134,6 +136,7 @@ remote-control:
   name: "{zones.ZONE}"
   request-xfr: {primary} {key.name}
   allow-notify: 127.0.0.0/8 {key.name}
+  allow-notify: {primary} NOKEY
   outgoing-interface: {address}
 """)
         for zone, text in (zonefiles or {}).items():
@@ -149,7 +152,7 @@ remote-control:
 class Unbound(Server):
     """The validating resolver of the sender and of everything that reads /etc/resolv.conf."""
 
-    def __init__(self, name, address, root_ds):
+    def __init__(self, name, address, root_ds, more=""):
         super().__init__(name, address)
         self.anchor = self.write("root.key", root_ds + "\n")
         self.hints = self.write("root.hints", f". 3600 NS a.root-servers.lab.\na.root-servers.lab. 3600 A {zones.ROOT_SERVER}\n")
@@ -172,7 +175,7 @@ class Unbound(Server):
   infra-cache-min-rtt: 50
   infra-host-ttl: 2
   infra-keep-probing: yes
-remote-control:
+{more}remote-control:
   control-enable: yes
   control-interface: "{self.dir}/control.sock"
   control-use-cert: no

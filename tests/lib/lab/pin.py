@@ -23,6 +23,11 @@ def spki_digest_of_pem(pem):
     return hashlib.sha256(der).hexdigest()
 
 
+def certificate_digest_of_pem(pem):
+    """SHA-256 of the whole certificate: what a 3 0 1 record holds."""
+    return hashlib.sha256(ssl.PEM_cert_to_DER_cert(pem)).hexdigest()
+
+
 def presented_certificate(address=zones.EDGE, port=25, sni=zones.MX, version=None):
     """The certificate (PEM) shown after STARTTLS, and the TLS version, seen with Python's ssl."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

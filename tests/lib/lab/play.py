@@ -87,7 +87,7 @@ class Wire:
                 self.text += data
             except ssl.SSLWantReadError:
                 self.incoming.write(self._get())
-            except ssl.SSLZeroReturnError:
+            except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
                 raise Ended("close_notify") from None
         line, self.text = self.text.split(b"\n", 1)
         assert line.endswith(b"\r") and re.fullmatch(rb"\d{3}[ -][\x20-\x7e]*\r", line), f"not a reply line: {line!r}"
@@ -106,6 +106,19 @@ class Wire:
     def ask(self, line):
         self.send(line + b"\r\n")
         return self.reply()
+
+    def half_close(self, rude):
+        """Says no more; a rude one without close_notify."""
+        if self.tls and not rude:
+            try:
+                self.tls.unwrap()
+            except ssl.SSLError:  # the peer's close_notify has not come
+                pass
+            self._put(self.outgoing.read())
+        try:
+            self.sock.shutdown(socket.SHUT_WR)
+        except OSError as e:
+            raise Ended(str(e)) from None
 
     def close(self, rude=False):
         if self.sock.fileno() < 0:
@@ -153,7 +166,7 @@ def play(session, fault=None):
 
 def envelope(message):
     """The commands of a transaction up to DATA or RSET, and the chunks, if they go out with them (RFC 3030 4.2)."""
-    lines = [message.mail] + [b"RCPT TO:<" + r.path.encode() + b">" for r in message.recipients]
+    lines = [message.mail] + [b"RCPT TO:<" + r.path.encode() + b">" + r.parameters for r in message.recipients]
     if message.fate == "reset":
         lines.append(b"RSET")
     elif not message.chunks:
@@ -198,8 +211,10 @@ def play_message(wire, message, upcoming, strike):
     if message.fate == "leave":
         wire.close(message.rude)
         return False
+    if message.fate == "half":
+        wire.half_close(message.rude)
     message.code, message.told = wire.reply()
-    return True
+    return message.fate != "half"
 
 
 def note_envelope(message, replies):
@@ -225,11 +240,13 @@ def play_bdat(wire, message, already):
     if message.fate == "leave":
         wire.close(message.rude)
         return False
+    if message.fate == "half":
+        wire.half_close(message.rude)
     for left in reversed(range(len(message.chunks))):
         code, message.told = wire.reply()
         # The first refusal counts, and may be the last answer there is; but never a 250 behind it.
         if (code >= 400 and not message.code) or (left == 0 and code < 400):
             message.code = code
-    if code >= 400:
+    if code >= 400 and message.fate != "half":
         wire.ask(b"RSET")
-    return True
+    return message.fate != "half"

@@ -167,8 +167,9 @@ class Program:
 class Danegate(Program):
     binary = "danegate"
 
-    def __init__(self, name="edge", backend=f"{zones.BACKEND}:2525", changes=None):
+    def __init__(self, name="edge", backend=f"{zones.BACKEND}:2525", address=zones.EDGE, changes=None):
         directory = RUN / name
+        self.address = address
         self.control_socket = directory / "control.sock"
         self.stats_socket = directory / "stats.sock"
         super().__init__(name, merged({
@@ -177,7 +178,7 @@ class Danegate(Program):
             "dns": LAB_DNS,
             "proxy": {
                 "hostname": zones.MX,
-                "listen": [f"{zones.EDGE}:25"],
+                "listen": [f"{address}:25"],
                 "workers": 2,
                 "control_socket": str(self.control_socket),
                 "stats_socket": str(self.stats_socket),
@@ -222,7 +223,7 @@ class Danegate(Program):
         """Is a generation presented, and does the edge greet?"""
         if not self.identity()["presented"]:
             return False
-        with socket.create_connection((zones.EDGE, 25), timeout=3) as s:
+        with socket.create_connection((self.address, 25), timeout=3) as s:
             s.settimeout(3)
             return s.recv(100).startswith(b"220")
 

@@ -61,11 +61,15 @@ def transfer(address, zone, key):
 
 def update_tlsa(address, zone, key, host, records, ttl_s):
     """Replaces host's TLSA set at port 25 by `records` (texts '3 1 1 hex'), in one UPDATE."""
+    update_set(address, zone, key, f"_25._tcp.{host}.", "TLSA", records, ttl_s)
+
+
+def update_set(address, zone, key, owner, rrtype, records, ttl_s):
+    """Replaces a record set, in one UPDATE."""
     change = dns.update.UpdateMessage(zone, keyring=_keyring(key), keyname=key.name)
-    owner = f"_25._tcp.{host}."
-    change.delete(owner, "TLSA")
+    change.delete(owner, rrtype)
     for record in records:
-        change.add(owner, ttl_s, "TLSA", record)
+        change.add(owner, ttl_s, rrtype, record)
     reply = dns.query.tcp(change, address, timeout=5)
     if reply.rcode() != dns.rcode.NOERROR:
         raise LabError(f"update of {owner} at {address}: {dns.rcode.to_text(reply.rcode())}")

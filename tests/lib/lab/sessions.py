@@ -16,6 +16,7 @@ class Recipient:
     ident: str
     path: str
     good: bool
+    parameters: bytes = b""
 
 
 @dataclasses.dataclass
@@ -23,7 +24,8 @@ class Message:
     """One transaction. `fate` is what has to come of it:
     accept  the final reply is 250           refuse  it is 5xx, or an earlier one was
     reset   RSET instead of DATA             abort   the connection ends inside the body
-    leave   it ends behind the body, before the answer is read"""
+    leave   it ends behind the body, before the answer is read
+    half    the client says no more behind the body, but listens: an answer may come, and is true then"""
 
     mail: bytes
     recipients: list
@@ -31,7 +33,7 @@ class Message:
     chunks: list  # sizes of BDAT chunks; empty: DATA
     fate: str
     cut: int = 0  # abort: octets of the wire form that are still sent
-    rude: bool = False  # abort with RST, or without close_notify
+    rude: bool = False  # abort with RST, or half without close_notify
     pipeline: bool = True
     # What happened:
     code: int = 0  # the reply to the end of the message, 0: none
@@ -130,6 +132,66 @@ def is_spoilt(body):
     return re.search(rb"(?<!\r)\n|\r(?!\n)|\0", body) is not None
 
 
+# RFC 3461 4: what a client may ask of notifications. Success is only asked for when there is nobody to tell.
+NOTIFY = (b"NEVER", b"FAILURE", b"DELAY", b"FAILURE,DELAY", b"delay,failure")
+ORCPT = (b"rfc822;someone@elsewhere.lab", b"RFC822;a+2Bb+3Dc@elsewhere.lab", b"x-other;+41+42")
+ENVID = (b"QQ314159", b"a+2Bb+3Dc", b"x" * 100)
+
+
+def add_notifications(x, message, plain):
+    """DSN parameters for the sender and for some recipients."""
+    sender = [p for p in (x.choice((b"", b" RET=HDRS", b" RET=FULL", b" ret=hdrs")), x.choice((b"", b" ENVID=" + x.choice(ENVID)))) if p]
+    x.shuffle(sender)
+    message.mail += b"".join(sender)
+    nobody = message.mail.startswith(b"MAIL FROM:<>")
+    for recipient in message.recipients:
+        # OpenSMTPD adds up what is asked for several recipients, and NEVER goes with nothing else.
+        wanted = NOTIFY[1:] if plain else NOTIFY
+        notify = x.choice((*wanted, b"SUCCESS", b"SUCCESS,FAILURE,DELAY") if nobody else wanted)
+        wishes = [p for p in (x.choice((b"", b" NOTIFY=" + notify)), x.choice((b"", b" ORCPT=" + x.choice(ORCPT[:1] if plain else ORCPT)))) if p]
+        x.shuffle(wishes)
+        recipient.parameters = b"".join(wishes)
+
+
+UMLAUT = ".\u00fc"  # behind the ident, in an internationalized local part
+
+
+def internationalize(x, message):
+    """RFC 6531 3.4: with the parameter, paths may be UTF-8."""
+    message.mail += x.choice((b" SMTPUTF8", b" smtputf8"))
+    message.mail = message.mail.replace(b"<lab@", x.choice((b"<lab@", "<l\u00e4b@".encode(), "<\u65e5\u672c@".encode())))
+    for recipient in message.recipients:
+        if recipient.good and "\"" not in recipient.path and x.random() < 0.5:
+            recipient.path = recipient.path.replace("@", UMLAUT + "@", 1)
+
+
+def forget_to_say_so(x, message):
+    """UTF-8 in a path without the parameter: RFC 6531 3.3 has no such address."""
+    if x.random() < 0.5 and b"<lab@" in message.mail:
+        message.mail = message.mail.replace(b"<lab@", "<l\u00e4b@".encode())
+        message.fate = message.fate if message.fate in ("reset", "abort") else "refuse"
+        for recipient in message.recipients:
+            recipient.good = False
+        message.chunks = []  # chunks behind a refused envelope may end the session
+    else:
+        recipient = x.choice(message.recipients)
+        if any(o.good for o in message.recipients if o is not recipient):
+            recipient.path = recipient.path.replace("@", UMLAUT + "@", 1)
+            recipient.good = False
+
+
+def vary(x, message, last, offers, plain):
+    """What the edge offers beyond the common: the same messages are sent to every backend, but for this."""
+    if "DSN" in offers and x.random() < 0.3:
+        add_notifications(x, message, plain)
+    if "SMTPUTF8" in offers and x.random() < 0.15:
+        internationalize(x, message)
+    elif x.random() < 0.02:
+        forget_to_say_so(x, message)
+    if last and message.fate == "accept" and x.random() < 0.2:
+        message.fate = "half"
+
+
 def make_recipients(r, name, only_bad):
     made = []
     for n in range(r.choice((1, 1, 1, 2, 3))):
@@ -179,10 +241,16 @@ def make_message(r, name, last):
     return message
 
 
-def make_session(seed, number, faults=True):
+def make_session(seed, number, faults=True, offers=frozenset(), plain=False):
+    """`offers`: the keywords of the edge's EHLO reply; `plain`: the backend refuses addresses that are unusual."""
     r = random.Random(f"{seed}/{number}")
+    x = random.Random(f"{seed}/{number}/extensions")
     name = f"s{number}"
     count = r.choice((1, 2, 3, 5))
     messages = [make_message(r, f"{name}.m{n}", n == count - 1) for n in range(count)]
+    for n, message in enumerate(messages):
+        for recipient in message.recipients:
+            recipient.path = recipient.path.replace('"', "") if plain else recipient.path
+        vary(x, message, n == count - 1, offers, plain)
     return Session(name, r.choice(("", "1.2", "1.3", "1.3")), messages, random.Random(f"{seed}/{number}/cuts"),
                    r.choice((0, 0, 3, 40, 700, 9000)), faults and r.random() < 0.03)

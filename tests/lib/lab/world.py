@@ -2,25 +2,29 @@
 
 from . import nameservers as ns
 from . import zones
+from .primaries import Bind, PowerDns, sample
 from .postfix import HandMx, MaildirBackend, Sender
 from .proc import require_labroot, wait_until
 from .pin import make_certificate
 from .query import is_secure, serial_at, tlsa_at, transfer, update_tlsa
 
 
+def via(own, other):
+    """The source address, so that servers can be told apart; not where one of the two has IPv6 only."""
+    return "" if ":" in own + other else f"    via: {own}\n"
+
+
 class Dns:
     """Private root -> lab. -> example.lab, the last on a primary and two secondaries, and a resolver
     that validates from the private root."""
 
-    def __init__(self, nsec3=False):
+    def __init__(self):
         self.key = zones.TsigKey("tlsa-sync-key")  # may write TLSA at _25._tcp.mx1, nothing else
         self.hand_key = zones.TsigKey("hand-key")  # the tests' own
         self.transfer_key = zones.TsigKey("transfer-key")
         self.top = self._make_top()
-        self.primary = self._make_primary(nsec3)
-        self.nsd = ns.Nsd("ns1", zones.NSD_SECONDARY, key=self.transfer_key, primary=zones.PRIMARY)
-        self.knot = self._make_knot_secondary()
-        self._sign()
+        example_ds = self._make_servers("knot", nsec3=False)
+        self._sign(example_ds)
         self.resolver = ns.Unbound("resolver", zones.RESOLVER, self.root_ds)
         self.extra = []
 
@@ -30,25 +34,67 @@ class Dns:
             "  - domain: .\n    file: root.zone\n    template: signed\n"
             "  - domain: lab.\n    file: lab.zone\n    template: signed\n"
             "  - domain: broken.lab.\n    file: broken.lab.zone\n    template: signed\n"
-            + child.format("insecure.lab")))
-
-    def _make_primary(self, nsec3):
-        secondaries = {"ns1": zones.NSD_SECONDARY, "ns2": zones.KNOT_SECONDARY}
-        remotes = "".join(f"  - id: {n}\n    address: {a}@53\n    via: {zones.PRIMARY}\n    key: transfer-key\n"
-                          for n, a in secondaries.items())
-        return ns.Knot("primary", zones.PRIMARY, f"""  - domain: {zones.ZONE}.
-    file: example.zone
-    template: signed
-    acl: [sync, hand, xfr]
-    notify: [{', '.join(secondaries)}]
-""", keys=(self.key, self.hand_key, self.transfer_key), nsec3=nsec3, sections=f"""acl:
-  - id: sync
+            f"  - domain: {zones.ALIAS_ZONE}.\n    file: alias.zone\n    template: signed\n    acl: [tlsa-sync, hand]\n"
+            + child.format("insecure.lab")),
+            keys=(self.key, self.hand_key), sections=f"""acl:
+  - id: tlsa-sync
     key: {self.key.name}
     action: update
     update-type: [TLSA]
     update-owner: name
     update-owner-match: equal
-    update-owner-name: [_25._tcp.mx1]
+    update-owner-name: [mx1]
+  - id: hand
+    key: {self.hand_key.name}
+    action: update
+""")
+
+    def _make_servers(self, kind, nsec3, include=False, six=False, alias=False):
+        """The zone's servers, new and empty, with a primary of this kind. Returns the zone's DS."""
+        keys = (self.key, self.hand_key, self.transfer_key)
+        if kind == "knot":
+            self.primary = self._make_knot_primary(nsec3, six)
+        else:
+            self.primary = {"bind": Bind, "pdns": PowerDns}[kind](keys, nsec3)
+        self.primary.include = self._make_include() if include else None
+        self.primary.write("example.zone", zones.example_zone(self.primary.include, six, alias))
+        self.nsd = ns.Nsd("ns1", zones.NSD_SECONDARY, key=self.transfer_key, primary=zones.PRIMARY)
+        self.knot = self._make_knot_secondary("ns2", zones.KNOT_SECONDARY)
+        self.six = self._make_knot_secondary("ns3", zones.SIX_SECONDARY) if six else None
+        return self.primary.make_key(zones.ZONE + ".")
+
+    def _make_include(self):
+        """A file for tlsa-sync to write, empty at first, so that the zone loads."""
+        include = self.primary.dir / "tlsa" / f"{zones.MX}.tlsa"
+        include.parent.mkdir()
+        include.touch()
+        return include
+
+    def use_primary(self, kind, nsec3=False, include=False, six=False, alias=False):
+        """Another primary in the place of the one there is. Its secondaries start anew, its key is in the parent.
+        `include`: its zone file includes one that tlsa-sync writes. `six`: a further secondary has only an IPv6
+        address. `alias`: _25._tcp.mx1 is an alias into pins.lab, which the root's server serves."""
+        for server in self.servers:
+            server.stop()
+        ds = self._make_servers(kind, nsec3, include, six, alias)
+        self.top.write("lab.zone", zones.lab_zone(ds + "\n" + self.top.ds(zones.ALIAS_ZONE + "."), six))
+        self.top.control("-b", "zone-reload", "lab.")
+        self._start_servers()
+        return self
+
+    def _make_knot_primary(self, nsec3, six):
+        secondaries = {"ns1": zones.NSD_SECONDARY, "ns2": zones.KNOT_SECONDARY}
+        if six:
+            secondaries["ns3"] = zones.SIX_SECONDARY
+        remotes = "".join(f"  - id: {n}\n    address: {a}@53\n{via(zones.PRIMARY, a)}    key: transfer-key\n"
+                          for n, a in secondaries.items())
+        primary = ns.Knot("primary", zones.PRIMARY, f"""  - domain: {zones.ZONE}.
+    file: example.zone
+    template: signed
+    acl: [tlsa-sync, hand, xfr]
+    notify: [{', '.join(secondaries)}]
+""", keys=(self.hand_key, self.transfer_key), nsec3=nsec3, sections=f"""include: sample.conf
+acl:
   - id: hand
     key: {self.hand_key.name}
     action: [update, transfer]
@@ -57,11 +103,13 @@ class Dns:
     action: transfer
 remote:
 {remotes}""")
+        primary.write("sample.conf", sample("knot-update.conf", self.key))
+        return primary
 
-    def _make_knot_secondary(self):
-        return ns.Knot("ns2", zones.KNOT_SECONDARY, f"""  - domain: {zones.ZONE}.
+    def _make_knot_secondary(self, name, address):
+        return ns.Knot(name, address, f"""  - domain: {zones.ZONE}.
     master: primary
-    acl: [notify]
+    acl: [notify, notify-unsigned]
     zonefile-sync: -1
     zonefile-load: none
     journal-content: all
@@ -69,39 +117,50 @@ remote:
   - id: notify
     key: transfer-key
     action: notify
+  - id: notify-unsigned
+    address: {zones.PRIMARY}
+    action: notify
 remote:
   - id: primary
     address: {zones.PRIMARY}@53
-    via: {zones.KNOT_SECONDARY}
-    key: transfer-key
+{via(address, zones.PRIMARY)}    key: transfer-key
 """)
 
-    def _sign(self):
+    def _sign(self, example_ds):
         """Keys before the first start, bottom up, so that each parent is written with its child's DS."""
-        example_ds = self.primary.make_key(zones.ZONE + ".")
         self.top.make_key("broken.lab.")
-        self.top.write("lab.zone", zones.lab_zone(example_ds))
+        self.top.write("alias.zone", zones.alias_zone())
+        self.top.write("lab.zone", zones.lab_zone(example_ds + "\n" + self.top.make_key(zones.ALIAS_ZONE + ".")))
         lab_ds = self.top.make_key("lab.")
         self.top.write("root.zone", zones.root_zone(lab_ds))
         self.root_ds = self.top.make_key(".")
         self.top.write("insecure.lab.zone", zones.child_zone("insecure.lab"))
         self.top.write("broken.lab.zone", zones.child_zone("broken.lab"))
-        self.primary.write("example.zone", zones.example_zone())
 
     @property
     def servers(self):
         """The authoritative servers of the zone."""
-        return [self.primary, self.nsd, self.knot]
+        return [self.primary, self.nsd, self.knot, *([self.six] if self.six else [])]
 
     def start(self):
-        # Secondaries first: a NOTIFY to a server that isn't up yet is lost.
-        for server in (self.top, self.nsd, self.knot, self.primary, self.resolver):
-            server.start()
+        self.top.start()
+        self.resolver.start()
         ns.wait_answering([self.top], "lab")
-        ns.wait_answering(self.servers, zones.ZONE)
         ns.install_for_everyone(self.resolver)
-        wait_until(lambda: is_secure(zones.RESOLVER, zones.MX, "A"), 20, "the resolver to validate mx1.example.lab")
+        self._start_servers()
         return self
+
+    def _start_servers(self):
+        # Secondaries first: a NOTIFY to a server that isn't up yet is lost.
+        for server in reversed(self.servers):
+            server.start()
+        ns.wait_answering(self.servers, zones.ZONE)
+
+        def validates():
+            self.resolver.flush()
+            return is_secure(zones.RESOLVER, zones.MX, "A")
+
+        wait_until(validates, 20, "the resolver to validate mx1.example.lab")
 
     def stop(self):
         for server in [self.resolver, *self.servers, self.top, *self.extra]:
@@ -156,9 +215,9 @@ remote:
 class World:
     """DNS, the DANE-only sender and the Maildir backend."""
 
-    def __init__(self, **dns):
+    def __init__(self):
         require_labroot()
-        self.dns = Dns(**dns)
+        self.dns = Dns()
         self.sender = Sender()
         self.backend = MaildirBackend()
         self.mx2 = None
@@ -173,7 +232,8 @@ class World:
         """As after a new installation: no TLSA record of mx1 anywhere, no fault left, an empty queue and
         no sender that remembers an old record."""
         self.dns.heal()
-        self.dns.write_tlsa(zones.MX, [])
+        if any(self.dns.served().values()):
+            self.dns.write_tlsa(zones.MX, [])
         self.sender.forget()
         return self
 

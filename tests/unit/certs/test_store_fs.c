@@ -300,7 +300,8 @@ static void installing(void **state)
 	/* Renewal keeps the key. */
 	char before[65];
 	(void)snprintf(before, sizeof before, "%s", witness("sha256sum state/keys/" MX "/2/ecdsa-p256.key | cut -d' ' -f1"));
-	assert_int_equal(store_renew(s, MX, 2, LIFE, (struct wall){ now.s + 5000 }, &why), EC_OK);
+	assert_int_equal(store_renew(s, MX, 2, KEY_ECDSA_P256, LIFE, (struct wall){ now.s + 5000 }, &why), EC_OK);
+	assert_int_equal(store_renew(s, MX, 2, KEY_RSA_3072, LIFE, now, &why), EC_NOT_FOUND);
 	assert_string_equal(witness("sha256sum state/keys/" MX "/2/ecdsa-p256.key | cut -d' ' -f1"), before);
 	v = view_ok(s);
 	assert_int_equal(v->generations[1].keys[0].not_after.s, now.s + 5000 + LIFE);

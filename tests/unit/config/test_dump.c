@@ -60,6 +60,7 @@ static const char rich[] =
 	"identities:\n"
 	"  - {name: a.b, algorithms: [rsa-3072, ecdsa-p256], certificate_life: 1d1h1m1s}\n"
 	"  - {name: c.d, issuer: files, files: [{chain: '/a: b', key: \"/'\"}]}\n"
+	"  - {name: e.f, issuer: command, command: [/x, 'a: b', '', ''], command_timeout: 2s, command_retry: 9s, renew_before: 7d}\n"
 	"backend: {address: unix:/x, idle_timeout: 1s1ms}\n"
 	"smtp: {max_message_size: 1000001}\n"
 	"tlsa_sync: {rotate_every: 0, instances: [/a, /b]}\n";

@@ -215,6 +215,40 @@ static void what_a_program_needs(void **state)
 	config_free(cfg);
 }
 
+/* Only the section of the publisher that is chosen has to be filled in. */
+static void what_a_publisher_needs(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *publisher, *missing[2], *enough;
+	} cases[] = {
+		{ "rfc2136", { "rfc2136.tsig_name", "rfc2136.tsig_key_file" }, "rfc2136: {tsig_name: k, tsig_key_file: /k}" },
+		{ "exec", { "exec.command", NULL }, "exec: {command: [/bin/true, \"\", a, a]}" },
+		{ "zonefile", { "zonefile.directory", NULL }, "zonefile: {directory: /z}" },
+	};
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		struct config_errors errs = { 0 };
+		char text[200];
+		(void)snprintf(text, sizeof text, "tlsa_sync:\n  publisher: %s\n", cases[i].publisher);
+		struct config *cfg = parse_ok(text);
+		assert_int_equal(config_check_for(cfg, CONFIG_FOR_TLSA_SYNC, &errs), EC_MISSING);
+		assert_int_equal(errs.num, cases[i].missing[1] == NULL ? 1 : 2);
+		for (size_t k = 0; k < errs.num; k++)
+			assert_non_null(strstr(errs.items[k], cases[i].missing[k]));
+		config_free(cfg);
+		errs = (struct config_errors){ 0 };
+		(void)snprintf(text, sizeof text, "tlsa_sync:\n  publisher: %s\n  %s\n", cases[i].publisher, cases[i].enough);
+		cfg = parse_ok(text);
+		assert_int_equal(config_check_for(cfg, CONFIG_FOR_TLSA_SYNC, &errs), EC_OK);
+		if (i == 1) { /* an argument may be empty, and come twice */
+			assert_int_equal(cfg->tlsa_sync.exec.command.num, 4);
+			assert_string_equal(cfg->tlsa_sync.exec.command.items[1], "");
+			assert_string_equal(cfg->tlsa_sync.exec.command.items[3], "a");
+		}
+		config_free(cfg);
+	}
+}
+
 static void sample_is_good(void **state)
 {
 	(void)state;
@@ -300,7 +334,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(golden_pairs),  cmocka_unit_test(values_arrive), cmocka_unit_test(defaults),
-		cmocka_unit_test(what_a_program_needs), cmocka_unit_test(sample_is_good), cmocka_unit_test(at_most_fifty),
+		cmocka_unit_test(what_a_program_needs), cmocka_unit_test(what_a_publisher_needs),
+		cmocka_unit_test(sample_is_good), cmocka_unit_test(at_most_fifty),
 		cmocka_unit_test(too_large),     cmocka_unit_test(cut_anywhere),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

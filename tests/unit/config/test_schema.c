@@ -150,6 +150,12 @@ static void every_wrong_value(void **state)
 			expect_error(row, "[run/x]", EC_SYNTAX);
 			expect_error(row, "[]", EC_RANGE);
 			break;
+		case SCHEMA_COMMAND:
+			expect_error(row, "[rndc, reload]", EC_SYNTAX);
+			expect_error(row, "[\"\"]", EC_SYNTAX);
+			if (row->scope == SCHEMA_IN_CONFIG)
+				expect_ok(row, "[/usr/sbin/rndc, \"\", a b, a b]");
+			break;
 		case SCHEMA_BOOL:
 			expect_error(row, "1", EC_SYNTAX);
 			expect_error(row, "True", EC_SYNTAX);
@@ -283,6 +289,7 @@ static void offsets(void **state)
 		case SCHEMA_BOOL:
 			(void)snprintf(value, sizeof value, "true");
 			break;
+		case SCHEMA_SET:
 		case SCHEMA_WORD: {
 			/* The last word, unless that is the default. */
 			size_t n = 0;

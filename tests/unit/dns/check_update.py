@@ -8,6 +8,7 @@ try:
     import dns.message
     import dns.name
     import dns.rdataclass
+    import dns.rdatatype
     import dns.tsig
     import dns.update
 except ImportError:
@@ -21,7 +22,10 @@ ADD = {("IN", 3600, "3 1 1 " + "aa" * 32), ("IN", 3600, "3 1 1 " + "bb" * 32)}
 EXACT = ADD | {("NONE", 0, "3 1 1 " + "cc" * 32)}
 REPLACE = ADD | {("ANY", 0, None)}
 WANT = {"exact-unsigned": (EXACT, None), "exact-sha256": (EXACT, "hmac-sha256."), "exact-sha512": (EXACT, "hmac-sha512."),
-        "replace-sha256": (REPLACE, "hmac-sha256.")}
+        "replace-sha256": (REPLACE, "hmac-sha256."),
+        "rehearsal-sha256": ({("NONE", 0, "3 1 1 " + "00" * 32)}, "hmac-sha256.")}
+# "Name is in use" and "name is not in use" (RFC 2136 2.4.4, 2.4.5), which can't both be.
+CONTRADICTION = {("ANY", "ANY"), ("NONE", "ANY")}
 
 
 def records(m):
@@ -43,7 +47,11 @@ def check(name, wire, mac):
     m = dns.message.from_wire(wire, keyring=keyring)  # checks MAC and time
     assert isinstance(m, dns.update.UpdateMessage), m
     assert m.id == 0x1234
-    assert [z.name.to_text() for z in m.zone] == ["example.org."] and not m.prerequisite
+    assert [z.name.to_text() for z in m.zone] == ["example.org."]
+    asked = {(dns.rdataclass.to_text(r.deleting if r.deleting is not None else r.rdclass), dns.rdatatype.to_text(r.rdtype))
+             for r in m.prerequisite}
+    assert asked == (CONTRADICTION if name.startswith("rehearsal") else set()), asked
+    assert all(r.name == OWNER and r.ttl == 0 and len(r) == 0 for r in m.prerequisite)
     got = list(records(m))
     assert len(got) == len(want) and set(got) == want, got
     if name.startswith("replace"):

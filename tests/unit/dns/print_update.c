@@ -53,6 +53,8 @@ int main(void)
 	u.deletes.num = 0;
 	u.replace = true;
 	print("replace-sha256", &u, &sha256);
+	u = (struct update){ .zone = u.zone, .owner = u.owner, .rehearsal = true };
+	print("rehearsal-sha256", &u, &sha256);
 	tsig_key_fini(&sha256);
 	tsig_key_fini(&sha512);
 	return 0;

@@ -206,6 +206,51 @@ static void replies_are_judged(void **state)
 			 EC_DNS_REFUSED);
 }
 
+/* Of a rehearsal it is success that a condition about the name fails: nothing but that kept
+ * the server from doing it. */
+static void rehearsals_are_judged(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *name;
+		const uint8_t *wire;
+		size_t len;
+		enum ec ec, for_real;
+	} cases[] = {
+		{ REPLY(reply_yxdomain), EC_OK, EC_DNS_REFUSED },
+		{ REPLY(reply_nxdomain), EC_OK, EC_DNS_REFUSED },
+		{ REPLY(reply_ok), EC_OK, EC_OK },
+		{ REPLY(reply_yxdomain_unsigned), EC_OUTCOME_UNKNOWN, EC_DNS_REFUSED },
+		{ REPLY(reply_yxrrset), EC_DNS_REFUSED, EC_DNS_REFUSED },
+		{ REPLY(reply_refused), EC_DNS_REFUSED, EC_DNS_REFUSED },
+		{ REPLY(reply_badsig), EC_TSIG, EC_TSIG },
+		{ REPLY(reply_badtime), EC_TSIG, EC_TSIG },
+	};
+	struct scene s = scene_new("hmac-sha256");
+	for (size_t i = 0; i < NUM(cases); i++) {
+		for (int rehearsal = 0; rehearsal < 2; rehearsal++) {
+			struct update_outcome out;
+			s.request.rehearsal = rehearsal == 1;
+			enum ec want = rehearsal ? cases[i].ec : cases[i].for_real;
+			enum ec ec = update_check(slice_of(cases[i].wire, cases[i].len), &s.request, &s.key, PACKET_NOW, "ns0",
+						  &out, NULL);
+			if (ec != want)
+				fail_msg("%s, rehearsal %d: %s", cases[i].name, rehearsal, ec_name(ec));
+		}
+	}
+	tsig_key_fini(&s.key);
+
+	static struct update_request r;
+	struct update u = example();
+	u.adds.num = 0;
+	u.rehearsal = true;
+	assert_int_equal(update_build(&u, NULL, 1, &r, NULL), EC_OK);
+	assert_true(r.rehearsal);
+	/* Two conditions, one change: check_update.py reads which. RFC 2136 2. */
+	static const uint8_t counts[8] = { 0, 1, 0, 2, 0, 1, 0, 0 };
+	assert_memory_equal(r.wire + 4, counts, sizeof counts);
+}
+
 static void the_clock_may_be_off_by_300_seconds(void **state)
 {
 	(void)state;
@@ -301,6 +346,7 @@ int main(void)
 		cmocka_unit_test(keys_are_read),
 		cmocka_unit_test(wrong_updates_are_not_made),
 		cmocka_unit_test(replies_are_judged),
+		cmocka_unit_test(rehearsals_are_judged),
 		cmocka_unit_test(the_clock_may_be_off_by_300_seconds),
 		cmocka_unit_test(no_changed_bit_passes),
 		cmocka_unit_test(cut_and_broken_replies_do_no_harm),

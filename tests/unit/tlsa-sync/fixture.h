@@ -15,12 +15,18 @@ struct fix {
 	struct policy p;
 	struct reading clock;
 	unsigned num_instances, num_servers, num_algorithms;
+	unsigned algorithms; /* as the instances report that the next generation is to have them; 0: they do not say */
+	unsigned made_with[32]; /* the algorithms of a generation; 0: the first num_algorithms */
+	uint64_t last[3];       /* the greatest number ever used, when it is not that of the active or the standby */
+	bool sha512;            /* the instances report all their digests */
+	uint64_t ca_of[3][KEY_NUM_ALGORITHMS]; /* the generation that last got a certificate of the issuer's; 0: none */
 	uint64_t active[3], standby[3], retired[3]; /* as the instances report them; 0: none */
 	struct tlsa_set served[4];
 	uint32_t ttl_s;
 	enum fact_validity validity;
 	struct wall signature;
 	struct decision d;
+	struct why refused; /* the guard, in caches.h */
 };
 
 static inline struct stamp fix_now(struct fix *x)
@@ -43,6 +49,18 @@ static inline void fix_spki(uint8_t out[32], unsigned instance, uint64_t generat
 	out[2] = (uint8_t)algorithm;
 }
 
+/* What is reported beside it: certificates of a CA that signs all keys. */
+static inline void fix_cert(uint8_t out[32], unsigned instance, uint64_t generation, unsigned algorithm)
+{
+	fix_spki(out, instance, generation, algorithm);
+	out[31] = 0xce;
+}
+
+static inline unsigned fix_algorithms(const struct fix *x, uint64_t generation)
+{
+	return x->made_with[generation] != 0 ? x->made_with[generation] : (1u << x->num_algorithms) - 1;
+}
+
 static inline struct tlsa fix_record(unsigned instance, uint64_t generation, unsigned algorithm)
 {
 	uint8_t spki[32];
@@ -52,13 +70,23 @@ static inline struct tlsa fix_record(unsigned instance, uint64_t generation, uns
 
 static inline void fix_generation(const struct fix *x, struct generation *g, unsigned instance, uint64_t number)
 {
-	*g = (struct generation){ .number = number, .num_keys = x->num_algorithms };
-	for (unsigned a = 0; a < x->num_algorithms; a++) {
-		g->keys[a].algorithm = a;
-		g->keys[a].certified = true;
-		g->keys[a].not_before.s = 1;
-		g->keys[a].not_after.s = INT64_C(4000000000);
-		fix_spki(g->keys[a].chain[0].spki_sha256, instance, number, a);
+	*g = (struct generation){ .number = number };
+	for (unsigned a = 0; a < KEY_NUM_ALGORITHMS; a++) {
+		struct key_info *k = &g->keys[g->num_keys];
+		if ((fix_algorithms(x, number) & 1u << a) == 0)
+			continue;
+		k->algorithm = a;
+		k->certified = true;
+		k->issuer = number <= x->ca_of[instance][a] ? CERT_CA : CERT_SELF_SIGNED;
+		k->not_before.s = 1;
+		k->not_after.s = INT64_C(4000000000);
+		fix_spki(k->chain[0].spki_sha256, instance, number, a);
+		g->num_keys++;
+		if (!x->sha512)
+			continue;
+		fix_spki(k->chain[0].spki_sha512, instance, number, a);
+		fix_cert(k->chain[0].cert_sha256, instance, number, a);
+		memset(k->chain[1].spki_sha256, 0xca, 32);
 	}
 }
 
@@ -72,7 +100,8 @@ static inline enum ec fix_report(struct fix *x, unsigned i)
 		fix_generation(x, &g[n++], i, x->active[i]);
 	if (x->standby[i] != 0)
 		fix_generation(x, &g[n++], i, x->standby[i]);
-	struct report r = { x->active[i], x->active[i], n, g, NULL };
+	struct report r = { .active = x->active[i], .presented = x->active[i], .algorithms = x->algorithms, .num_generations = n,
+	                    .generations = g };
 	return facts_report(x->f, i, &r, fix_now(x), NULL);
 }
 
@@ -105,11 +134,12 @@ static inline void fix_probe(struct fix *x)
 {
 	static const char *const addresses[] = { "203.0.113.9:25", "[2001:db8::9]:25", "203.0.113.11:25" };
 	for (unsigned i = 0; i < x->num_instances; i++)
-		for (unsigned a = 0; a < x->num_algorithms; a++)
+		for (unsigned a = 0; a < KEY_NUM_ALGORITHMS; a++)
 			for (unsigned sni = 0; sni < SNI_NUM; sni++) {
 				uint8_t spki[32];
+				bool there = (fix_algorithms(x, x->active[i]) & 1u << a) != 0;
 				fix_spki(spki, i, x->active[i], a);
-				facts_probe(x->f, addresses[i], a, sni, spki, NULL, fix_now(x));
+				facts_probe(x->f, addresses[i], a, sni, there ? spki : NULL, there ? NULL : "no shared cipher", fix_now(x));
 			}
 	facts_probed(x->f, fix_now(x));
 }
@@ -144,7 +174,7 @@ static inline void fix_make(struct fix *x)
 static inline void fix_serve(struct fix *x)
 {
 	struct tlsa_set wanted;
-	(void)!rollover_wanted(x->f, &wanted);
+	(void)!rollover_wanted(x->f, &x->p, &wanted);
 	for (unsigned s = 0; s < x->num_servers; s++)
 		x->served[s] = wanted;
 }
@@ -175,12 +205,20 @@ static inline bool fix_until(struct fix *x, enum rollover_state state, enum roll
 			}
 			facts_update_done(x->f, OUTCOME_OK, NULL, fix_now(x));
 			break;
-		case RA_CERTIFY: return false;
+		case RA_CERTIFY:
+			facts_issue_sent(x->f, d->instance, d->generation, d->algorithm, d->tries, fix_now(x));
+			x->ca_of[d->instance][d->algorithm] = d->generation;
+			facts_issue_done(x->f, OUTCOME_OK, NULL, fix_now(x));
+			break;
 		default:
 			facts_asked(x->f, d->instance, kind, d->generation, fix_now(x));
-			if (kind == ASK_PREPARE)
-				*standby = *active + 1;
-			else if (kind == ASK_SWAP) {
+			if (kind == ASK_PREPARE) {
+				if (*standby == 0) {
+					*standby = (x->last[d->instance] > *active ? x->last[d->instance] : *active) + 1;
+					x->made_with[*standby] = x->algorithms;
+				}
+				x->last[d->instance] = *standby;
+			} else if (kind == ASK_SWAP) {
 				*retired = *active;
 				*active = d->generation;
 				*standby = d->generation < *retired ? *retired : 0;

@@ -82,7 +82,7 @@ static void adds_of_wrong_digests(void **state)
 	/* a digest of nothing is not even taken from a report */
 	struct generation g = { .number = 8, .num_keys = 1 };
 	memcpy(g.keys[0].chain[0].spki_sha256, digest, 32);
-	struct report r = { 7, 7, 1, &g, NULL };
+	struct report r = { .active = 7, .presented = 7, .num_generations = 1, .generations = &g };
 	assert_int_equal(facts_report(x.f, 0, &r, fix_now(&x), &why), EC_INVARIANT);
 	free(x.f);
 }
@@ -190,7 +190,7 @@ static void one_change_at_a_time(void **state)
 	x.standby[0] = 9;
 	assert_int_equal(fix_report(&x, 0), EC_OK);
 	struct tlsa_set adds;
-	assert_int_equal(rollover_wanted(x.f, &adds), EC_OK);
+	assert_int_equal(rollover_wanted(x.f, &x.p, &adds), EC_OK);
 	assert_int_equal(adds.num, 3);
 	assert_int_equal(write_of(&x, &adds, &x.d.deletes, &why), EC_INVARIANT);
 	assert_non_null(strstr(why.text, "one change at a time"));

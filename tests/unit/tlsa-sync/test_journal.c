@@ -163,6 +163,8 @@ static void damaged_rows_are_refused(void **state)
 		"UPDATE agree SET server = 31",          "UPDATE server SET answer = '3 1 1 32 0 zz'",
 		"UPDATE digest SET spki_sha256 = x'00'", "UPDATE key SET n = n + 5",
 		"UPDATE server SET name = hex(zeroblob(400))", "UPDATE probe SET saw = 2",
+		/* Times whose sums would overflow, and so turn a wait into none. */
+		"UPDATE agree SET proof_ms = 9223372036854775807", "UPDATE server SET same_since_wall = -9223372036854775808",
 	};
 	struct fix x;
 	busy(&x);
@@ -180,6 +182,63 @@ static void damaged_rows_are_refused(void **state)
 		free(f);
 		journal_close(j);
 	}
+	free(x.f);
+}
+
+/* What version 1 did not have. */
+static const char *const since_2[][2] = {
+	{ "identity", "off_asked_wall" },    { "identity", "off_asked_count_ms" },   { "identity", "off_gone_wall" },
+	{ "identity", "off_gone_count_ms" }, { "identity", "off_watched_wall" },     { "identity", "off_watched_count_ms" },
+	{ "identity", "off_done_wall" },     { "identity", "off_done_count_ms" },    { "identity", "forms" },
+	{ "identity", "forms_wall" },        { "identity", "forms_count_ms" },       { "instance", "algorithms" },
+	{ "key", "self_signed" },            { "key", "spki_sha512" },               { "key", "cert_sha256" },
+	{ "key", "cert_sha512" },            { "key", "issuer_spki_sha256" },        { "key", "issuer_cert_sha256" },
+	{ "digest", "spki_sha512" },         { "digest", "deleted_312_wall" },       { "digest", "deleted_312_count_ms" },
+	{ "digest", "added_wall" },          { "digest", "added_count_ms" },         { "digest", "added_312_wall" },
+	{ "digest", "added_312_count_ms" },  { "digest", "signed_until" },           { "digest", "signed_count_ms" },
+	{ "digest", "cleared_wall" },        { "digest", "cleared_count_ms" },       { "digest", "cleared_312_wall" },
+	{ "digest", "cleared_312_count_ms" }, { "roll", "emergency" },            { "roll", "forced" },
+};
+
+static void older_journals_are_brought_up_to_date(void **state)
+{
+	(void)state;
+	struct fix x;
+	struct why why = { 0 };
+	struct journal *j = NULL;
+	busy(&x);
+	assert_int_equal(journal_open(path, &j, &why), EC_OK);
+	assert_int_equal(journal_store(j, x.f, "noted", "before", fix_now(&x), &why), EC_OK);
+	journal_close(j);
+	for (size_t i = 0; i < sizeof since_2 / sizeof since_2[0]; i++) {
+		char sql[160];
+		(void)snprintf(sql, sizeof sql, "ALTER TABLE \"%s\" DROP COLUMN \"%s\";", since_2[i][0], since_2[i][1]);
+		damage(sql);
+	}
+	damage("DROP TABLE issue; PRAGMA user_version = 1;");
+	if (journal_open(path, &j, &why) != EC_OK)
+		fail_msg("%s", why.text);
+	struct facts *back = facts_new(x.f->identity);
+	assert_int_equal(journal_load(j, back, &why), EC_OK);
+	assert_int_equal(back->num_keys, x.f->num_keys);
+	assert_memory_equal(back->keys[0].spki_sha256, x.f->keys[0].spki_sha256, 32);
+	assert_int_equal(back->num_agrees, x.f->num_agrees);
+	assert_memory_equal(back->agrees, x.f->agrees, sizeof x.f->agrees[0] * x.f->num_agrees);
+	assert_int_equal(back->off.asked.count_ms, 0);
+	assert_int_equal(back->forms.forms, 0);
+	/* and it is an ordinary one from now on */
+	x.f->off.asked = x.f->off.gone = fix_now(&x);
+	assert_int_equal(journal_store(j, x.f, "noted", "after", fix_now(&x), &why), EC_OK);
+	journal_close(j);
+	assert_int_equal(journal_open(path, &j, &why), EC_OK);
+	assert_int_equal(journal_load(j, back, &why), EC_OK);
+	assert_int_equal(back->off.gone.count_ms, x.f->off.gone.count_ms);
+	json_t *list = NULL;
+	assert_int_equal(journal_history(j, x.f->identity, 10, &list, &why), EC_OK);
+	assert_int_equal(json_array_size(list), 2);
+	json_decref(list);
+	journal_close(j);
+	free(back);
 	free(x.f);
 }
 
@@ -253,6 +312,27 @@ static void full_disk_changes_nothing(void **state)
 	free(y.f);
 }
 
+/* A store to a file that is gone would be lost with the process. */
+static void moved_away_while_in_use(void **state)
+{
+	(void)state;
+	struct fix x;
+	struct journal *j = NULL;
+	struct why why = { 0 };
+	char aside[sizeof path + 8];
+	(void)snprintf(aside, sizeof aside, "%s.aside", path);
+	fix_make(&x);
+	assert_int_equal(journal_open(path, &j, &why), EC_OK);
+	assert_int_equal(journal_store(j, x.f, NULL, NULL, fix_now(&x), &why), EC_OK);
+	assert_int_equal(rename(path, aside), 0);
+	assert_int_equal(journal_store(j, x.f, NULL, NULL, fix_now(&x), &why), EC_CORRUPT);
+	assert_non_null(strstr(why.text, "while in use"));
+	assert_int_equal(rename(aside, path), 0);
+	assert_int_equal(journal_store(j, x.f, NULL, NULL, fix_now(&x), &why), EC_OK);
+	journal_close(j);
+	free(x.f);
+}
+
 /* A child stores generation after generation and says which are done; it is
  * killed at any moment. What it said is there, whole, and at the most one more. */
 static void survives_kill(void **state)
@@ -307,15 +387,39 @@ static void survives_kill(void **state)
 	}
 }
 
+/* A journal that root makes for a command belongs to whom its directory belongs to. */
+static void what_root_makes_is_the_daemons(void **state)
+{
+	(void)state;
+	struct journal *j = NULL;
+	struct why why = { 0 };
+	struct stat st;
+	if (geteuid() != 0)
+		skip();
+	assert_int_equal(chown(dir, 12345, 23456), 0);
+	assert_int_equal(journal_open(path, &j, &why), EC_OK);
+	journal_close(j);
+	assert_int_equal(stat(path, &st), 0);
+	assert_true(st.st_uid == 12345 && st.st_gid == 23456 && (st.st_mode & 0777) == 0600);
+	assert_int_equal(chown(path, 0, 0), 0); /* once it holds something it stays whose it is */
+	assert_int_equal(journal_open(path, &j, &why), EC_OK);
+	journal_close(j);
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_uid, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(what_goes_in_comes_out, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_root_makes_is_the_daemons, setup, teardown),
 		cmocka_unit_test_setup_teardown(history, setup, teardown),
 		cmocka_unit_test_setup_teardown(file_is_private_and_ours_alone, setup, teardown),
 		cmocka_unit_test_setup_teardown(damaged_rows_are_refused, setup, teardown),
+		cmocka_unit_test_setup_teardown(older_journals_are_brought_up_to_date, setup, teardown),
 		cmocka_unit_test_setup_teardown(files_that_are_no_journal, setup, teardown),
 		cmocka_unit_test_setup_teardown(full_disk_changes_nothing, setup, teardown),
+		cmocka_unit_test_setup_teardown(moved_away_while_in_use, setup, teardown),
 		cmocka_unit_test_setup_teardown(survives_kill, setup, teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

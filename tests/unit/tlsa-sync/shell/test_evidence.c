@@ -288,12 +288,74 @@ static void test_merge(void **state)
 	assert_false(alias.alias);
 }
 
+/* What SOA and DNSKEY say of how the zone is kept; and nothing from an answer that does not count. */
+static void test_upkeep(void **state)
+{
+	(void)state;
+	struct dns_answer *soa = calloc(1, sizeof *soa), *keys = calloc(1, sizeof *keys);
+	struct fact_upkeep u = { 0 };
+	struct dns_name apex = name("test");
+	*soa = (struct dns_answer){ .aa = true, .type = DNS_SOA, .has_soa = true, .soa = { .refresh_s = 7200, .expire_s = 86400 } };
+	*keys = (struct dns_answer){ .aa = true, .type = DNS_DNSKEY, .found = true, .canonical = apex };
+	sign(keys, &apex, DNS_DNSKEY, 3600, NOW + 500);
+	sign(keys, &apex, DNS_DNSKEY, 3600, NOW + 900);
+	sign(keys, &apex, DNS_TLSA, 3600, NOW + 5000); /* does not belong there */
+	evidence_upkeep(&u, soa, NOW);
+	assert_true(u.refresh_s == 7200 && u.expire_s == 86400 && !u.keys_asked);
+	evidence_upkeep(&u, keys, NOW);
+	assert_true(u.keys_asked && u.keys_there);
+	assert_int_equal(u.keys_signed_until.s, NOW + 900);
+	struct fact_upkeep before = u;
+	soa->aa = false;
+	soa->soa.refresh_s = 1;
+	evidence_upkeep(&u, soa, NOW);
+	keys->rcode = DNS_SERVFAIL;
+	keys->found = false;
+	evidence_upkeep(&u, keys, NOW);
+	assert_memory_equal(&u, &before, sizeof u);
+	keys->rcode = DNS_NOERROR;
+	evidence_upkeep(&u, keys, NOW);
+	assert_true(u.keys_asked && !u.keys_there);
+	free(soa);
+	free(keys);
+}
+
+static void test_upkeep_judged_and_merged(void **state)
+{
+	(void)state;
+	struct evidence_seen *s = good();
+	struct evidence_hop hop = last_hop();
+	struct answer a, b;
+	struct why why = { 0 };
+	s->raw.rrsigs[0].inception = s->raw.rrsigs[0].expiration - 86400;
+	s->upkeep = (struct fact_upkeep){ .refresh_s = 10, .expire_s = 50, .keys_asked = true, .keys_there = true,
+		                          .keys_signed_until = { NOW + 70 } };
+	assert_int_equal(evidence_judge(s, &hop, NOW, &a, &why), EC_OK);
+	assert_int_equal(a.upkeep.signed_s, 86400);
+	assert_int_equal(a.upkeep.refresh_s, 10);
+	/* another zone at the same server: the one that gives less time counts */
+	b = a;
+	b.upkeep = (struct fact_upkeep){ .refresh_s = 20, .expire_s = 40, .signed_s = 3600, .keys_asked = true,
+		                         .keys_signed_until = { NOW + 60 } };
+	evidence_merge(&a, &b);
+	assert_true(a.upkeep.refresh_s == 20 && a.upkeep.expire_s == 50 && a.upkeep.signed_s == 3600);
+	assert_true(a.upkeep.keys_asked && !a.upkeep.keys_there);
+	assert_int_equal(a.upkeep.keys_signed_until.s, NOW + 60);
+	/* what is not known changes nothing */
+	struct fact_upkeep before = a.upkeep;
+	b.upkeep = (struct fact_upkeep){ 0 };
+	evidence_merge(&a, &b);
+	assert_memory_equal(&a.upkeep, &before, sizeof before);
+	free(s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_good),        cmocka_unit_test(test_intersection), cmocka_unit_test(test_silences),
 		cmocka_unit_test(test_bogus_and_insecure), cmocka_unit_test(test_denial), cmocka_unit_test(test_alias),
 		cmocka_unit_test(test_denial_until), cmocka_unit_test(test_merge),
+		cmocka_unit_test(test_upkeep),       cmocka_unit_test(test_upkeep_judged_and_merged),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

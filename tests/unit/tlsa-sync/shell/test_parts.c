@@ -3,6 +3,7 @@
 
 #include "tests/unit/unit.h"
 #include "tlsa-sync/details.h"
+#include "tlsa-sync/explain.h"
 #include "tlsa-sync/metrics.h"
 #include "tlsa-sync/policy.h"
 
@@ -13,6 +14,8 @@ static void test_policy_rounds_up(void **state)
 	(void)state;
 	struct config *cfg = NULL;
 	assert_int_equal(config_defaults(&cfg), EC_OK);
+	cfg->num_identities = 2;
+	cfg->identities = calloc(2, sizeof cfg->identities[0]);
 	cfg->tlsa_sync.ttl_ms = 1500;
 	cfg->tlsa_sync.poll_ms = 1;
 	cfg->tlsa_sync.watch_ms = 999;
@@ -94,6 +97,47 @@ static void test_details(void **state)
 	view_free(v);
 }
 
+/* One key presented, its record on one server, the other server silent. */
+static void test_explain(void **state)
+{
+	(void)state;
+	struct view *v = view_new("mx.test");
+	struct facts *f = (struct facts *)(uintptr_t)v->facts;
+	struct generation g = { .number = 7, .num_keys = 1, .keys = { { .certified = true } } };
+	struct report report = { .active = 7, .presented = 7, .num_generations = 1, .generations = &g };
+	struct bytes out = { 0 };
+	struct why why = { 0 };
+	memset(g.keys[0].chain[0].spki_sha256, 0xab, 32);
+	assert_int_equal(facts_report(f, 0, &report, v->now, &why), EC_OK);
+	(void)snprintf(v->decision.why, sizeof v->decision.why, "ns1.test gives no answer \x1b[31m");
+	(void)snprintf(v->decision.waiting_for, sizeof v->decision.waiting_for, "ns1.test (192.0.2.2)");
+	assert_int_equal(explain_text(v, false, &out), EC_OK);
+	const char *t = text_of(&out);
+	static const char *const parts[] = {
+		"mx.test is SPREADING", "because   ns1.test gives no answer ?[31m", "once ns1.test (192.0.2.2) is as it should be",
+		"    ns0.test (192.0.2.1)  serves all 1 records", "has      3 1 1 abababab...  (ecdsa-p256 generation 7, presented)",
+		"  ! ns1.test (192.0.2.2)  gives no answer", "    /run/a.sock  answers", "that meets generation 7 of /run/a.sock",
+		"asking ns0.test (192.0.2.1): verifies the key", "asking ns1.test (192.0.2.2): no answer",
+		"from a cache: some may hold a set without its record",
+	};
+	for (size_t i = 0; i < NUM(parts); i++)
+		if (strstr(t, parts[i]) == NULL)
+			fail_msg("\"%s\" is missing in:\n%s", parts[i], t);
+	assert_null(strchr(t, '\x1b'));
+	json_t *j = explain_json(v);
+	json_t *presented = json_array_get(json_object_get(j, "presented"), 0);
+	assert_false(json_is_true(json_object_get(presented, "in_every_cache")));
+	json_t *asked = json_object_get(presented, "servers");
+	assert_string_equal(json_string_value(json_object_get(json_array_get(asked, 0), "sender")), "verifies");
+	assert_string_equal(json_string_value(json_object_get(json_array_get(asked, 1), "sender")), "silent");
+	json_decref(j);
+	bytes_fini(&out);
+	assert_int_equal(explain_text(v, true, &out), EC_OK);
+	assert_non_null(strstr(text_of(&out), "\033[1mthe servers"));
+	bytes_fini(&out);
+	view_free(v);
+}
+
 /* Every sample's family has been announced, families stand together, labels are
  * escaped, the text ends with # EOF: OpenMetrics 1.0, "Overall Structure". */
 static void test_metrics(void **state)
@@ -101,14 +145,26 @@ static void test_metrics(void **state)
 	(void)state;
 	struct view *v = view_new("mx\"1\\.test");
 	v->counts.updates[OUTCOME_FAILED] = 3;
+	struct fact_zone zones[] = { { "a.test", DS_MISSING }, { "b.test", DS_THERE }, { "c.test", DS_UNKNOWN } };
+	struct facts *f = (struct facts *)(uintptr_t)v->facts;
+	facts_set_zones(f, zones, 3);
+	f->servers[0].signature_expires.s = 1000900;
+	f->servers[1].signature_expires.s = 1000500;
 	struct bytes out = { 0 };
-	assert_int_equal(metrics_text(v, 1, (struct wall){ 12345 }, &out), EC_OK);
+	struct events_counts events = { .told = 3, .failed = 2, .dropped = 1 };
+	assert_int_equal(metrics_text(v, 1, (struct wall){ 12345 }, &events, &out), EC_OK);
 	char *t = text_of(&out);
 	size_t len = strlen(t);
 	assert_true(len > 6 && strcmp(t + len - 6, "# EOF\n") == 0);
 	assert_non_null(strstr(t, "tlsa_sync_state{identity=\"mx\\\"1\\\\.test\",tlsa_sync_state=\"SPREADING\"} 1\n"));
 	assert_non_null(strstr(t, "tlsa_sync_state{identity=\"mx\\\"1\\\\.test\",tlsa_sync_state=\"STEADY\"} 0\n"));
 	assert_non_null(strstr(t, "tlsa_sync_updates_total{identity=\"mx\\\"1\\\\.test\",outcome=\"refused\"} 3\n"));
+	assert_non_null(strstr(t, "tlsa_sync_events_total{outcome=\"told\"} 3\n"));
+	assert_non_null(strstr(t, "tlsa_sync_events_total{outcome=\"dropped\"} 1\n"));
+	assert_non_null(strstr(t, "tlsa_sync_zone_secure{identity=\"mx\\\"1\\\\.test\",zone=\"a.test\"} 0\n"));
+	assert_non_null(strstr(t, "tlsa_sync_zone_secure{identity=\"mx\\\"1\\\\.test\",zone=\"b.test\"} 1\n"));
+	assert_null(strstr(t, "c.test")); /* not known is not said */
+	assert_non_null(strstr(t, "tlsa_sync_signature_seconds{identity=\"mx\\\"1\\\\.test\"} 500\n"));
 	assert_non_null(strstr(t, "verdict=\"agree\"} 1\n"));
 	assert_non_null(strstr(t, "verdict=\"silent\"} 1\n"));
 	char family[128] = "";
@@ -134,6 +190,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_policy_rounds_up),
 		cmocka_unit_test(test_details),
+		cmocka_unit_test(test_explain),
 		cmocka_unit_test(test_metrics),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,54 @@
+"""Other primaries than Knot, signing with NSEC and with NSEC3, each with NSD and Knot as secondaries: whole
+rolls while mail flows. tlsa-sync has the rights that the samples in config/examples give it, and no others."""
+
+import dns.rdatatype
+import pytest
+
+from lab import zones
+from lab.proc import wait_until
+from lab.query import ask
+from lab.traffic import Traffic
+
+PRIMARIES = [("bind", False), ("bind", True), ("pdns", False), ("pdns", True), ("knot", True)]
+ROLLED = [("bind", True), ("pdns", False), ("knot", True)]
+
+
+@pytest.fixture(scope="module", params=PRIMARIES, ids=lambda p: p[0] + ("-nsec3" if p[1] else "-nsec"))
+def primary(world, request):
+    kind, nsec3 = request.param
+    world.dns.use_primary(kind, nsec3)
+    yield request.param
+    if request.param == PRIMARIES[-1]:
+        world.dns.use_primary("knot")
+
+
+def denial_types():
+    """Of which types is the proof that mx1's neighbour has no TLSA records?"""
+    reply = ask(zones.RESOLVER, f"_25._tcp.nobody.{zones.ZONE}.", "TLSA", timeout_s=5)
+    return {dns.rdatatype.to_text(rrset.rdtype) for rrset in reply.authority}
+
+
+def test_whole_roll(primary, world, stage):
+    """For some of them only the first publication, which takes less time: the rolls differ in the primary, not in
+    the kind of denial."""
+    kind, nsec3 = primary
+    assert ("NSEC3" if nsec3 else "NSEC") in denial_types()
+    edge = stage.edge()
+    sync = stage.sync(edge)
+    if primary not in ROLLED:
+        wait_until(lambda: all(s == edge.records() for s in world.dns.served().values()), 40, "the records on every server")
+        sync.wait_state("AGEING", "STEADY")
+        return
+    sync.wait_steady()
+    first = edge.identity()["presented"]
+    before = edge.records()
+    assert all(served == before for served in world.dns.served().values())
+    with Traffic(world.sender, world.backend, per_second=4) as traffic:
+        sync.command("rotate", "--wait")
+        traffic.more(3)
+        account = traffic.finish()
+    assert account.is_perfect(), account
+    assert edge.identity()["presented"] > first
+    after = edge.records()
+    assert len(after) == 2 and len(after & before) == 1
+    assert all(served == after for served in world.dns.served().values())

@@ -1,0 +1,53 @@
+"""Zones of other shapes: the records behind an alias into another zone, and a name server that has only an
+IPv6 address."""
+
+import pytest
+
+from lab import zones
+from lab.proc import wait_until
+from lab.query import ask, answers
+from lab.traffic import Traffic
+
+
+@pytest.fixture(scope="module")
+def shaped(world):
+    world.dns.use_primary("knot", six=True, alias=True)
+    yield world
+    world.dns.use_primary("knot")
+
+
+def at_alias():
+    """The TLSA set behind the alias."""
+    texts = (t.split() for t in answers(ask(zones.ROOT_SERVER, zones.ALIAS_OWNER + ".", "TLSA"), "TLSA"))
+    return {" ".join(t[:3]) + " " + "".join(t[3:]) for t in texts}
+
+
+def test_roll_behind_an_alias(shaped, stage):
+    """The records are written where the alias ends, and only there; the servers of both zones are watched, one of
+    them over IPv6, and each of them holds the roll."""
+    world = shaped
+    edge = stage.edge()
+    world.dns.six.pause()
+    sync = stage.sync(edge)
+
+    def waits_for_six():
+        status = sync.status()
+        return status["state"] == "SPREADING" and f"ns3.example.lab ({zones.SIX_SECONDARY})" in status["waiting_for"]
+
+    wait_until(waits_for_six, 40, "the IPv6 server to be waited for", every_s=0.3)
+    world.dns.six.resume()
+    sync.wait_steady()
+    assert at_alias() == edge.records()
+    text = sync.command("status").stdout
+    assert zones.ROOT_SERVER in text and zones.SIX_SECONDARY in text and "has the alias" in text, text
+    first = edge.identity()["presented"]
+    with Traffic(world.sender, world.backend, per_second=4) as traffic:
+        sync.command("rotate", "--wait")
+        traffic.more(3)
+        account = traffic.finish()
+    assert account.is_perfect(), account
+    assert edge.identity()["presented"] > first
+    assert at_alias() == edge.records()
+    for server in world.dns.servers:
+        found = answers(ask(server.address, f"_25._tcp.{zones.MX}.", "CNAME"), "CNAME")
+        assert found == [zones.ALIAS_OWNER + "."], (server.name, found)
