@@ -120,8 +120,10 @@ const struct schema_row schema_rows[] = {
 		 "command, which only its logs use. A backend that does not offer the chosen command gets no mail. Beware of none and "
 		 "xforward: its access rules then see danegate's own address, and a backend that relays for that one (Postfix does "
 		 "for mynetworks, which holds 127.0.0.0/8) becomes an open relay." },
-	{ "backend.connect_timeout", SCHEMA_DURATION, AT(backend.connect_timeout_ms), .fallback = "10s", .min = 100,
-	  .max = 10 * MINUTE, .step = 1, .doc = "Longest wait for a connection." },
+	{ "backend.connect_timeout", SCHEMA_DURATION, AT(backend.connect_timeout_ms), .fallback = "1s", .min = 100,
+	  .max = 10 * MINUTE, .step = 1,
+	  .doc = "Longest wait for a TCP connection; then the sender gets a 4xx and comes back. The backend is near: one that takes longer "
+		 "is down." },
 	{ "backend.reply_timeout", SCHEMA_DURATION, AT(backend.reply_timeout_ms), .fallback = "60s", .min = 100,
 	  .max = HOUR, .step = 1, .doc = "Longest wait for any reply but the one to the end of the message." },
 	{ "backend.data_timeout", SCHEMA_DURATION, AT(backend.data_timeout_ms), .fallback = "600s", .min = 100,
@@ -136,8 +138,8 @@ const struct schema_row schema_rows[] = {
 		 "with BODY=BINARYMIME (RFC 3030), where a message has no lines." },
 	{ "smtp.bare_newline_exempt", SCHEMA_NETWORKS, AT(smtp.bare_newline_exempt), .fallback = "", .max = 1000,
 	  .doc = "Networks of old clients whose messages get whole line ends even where smtp.bare_newline says reject." },
-	{ "smtp.max_message_size", SCHEMA_SIZE, AT(smtp.max_message_size), .fallback = "50M", .min = KIB, .max = 16 * GIB,
-	  .doc = "Largest message; announced by SIZE (RFC 1870)." },
+	{ "smtp.max_message_size", SCHEMA_SIZE, AT(smtp.max_message_size), .fallback = "150M", .min = KIB, .max = 16 * GIB,
+	  .doc = "Largest message; announced by SIZE (RFC 1870), cut to what the backend takes. Large senders go up to 150M." },
 	{ "smtp.max_recipients", SCHEMA_COUNT, AT(smtp.max_recipients), .fallback = "1000", .min = 1, .max = 100000,
 	  .doc = "Recipients of one message (RFC 5321 4.5.3.1.8 asks for at least 100)." },
 	{ "smtp.max_commands", SCHEMA_COUNT, AT(smtp.max_commands), .fallback = "1000", .min = 10, .max = 1000000,

@@ -164,7 +164,7 @@ void tlsa_print_kind(char out[TLSA_KIND_SIZE], const struct tlsa *t)
 
 bool tlsa_eq(const struct tlsa *a, const struct tlsa *b)
 {
-	return a->usage == b->usage && a->selector == b->selector && a->matching == b->matching && a->len == b->len &&
+	return a->data[0] == b->data[0] && a->usage == b->usage && a->selector == b->selector && a->matching == b->matching && a->len == b->len &&
 	       a->rest == b->rest && memcmp(a->data, b->data, sizeof a->data) == 0;
 }
 

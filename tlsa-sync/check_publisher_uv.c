@@ -64,7 +64,11 @@ static void rehearse(struct check *c)
 {
 	struct publisher_call *call = NULL;
 	struct why why = { 0 };
-	struct publish_change change = { .identity = c->facts->identity, .map = evidence_map(c->evidence), .ttl_s = c->policy.ttl_s };
+	struct publish_change change = {
+		.identity = c->facts->identity,
+		.map = evidence_map(c->evidence),
+		.ttl_s = c->policy.ttl_s,
+	};
 	if (change.map == NULL)
 		return; /* told already */
 	enum ec ec = rollover_wanted(c->facts, &c->policy, &change.wanted);

@@ -1,8 +1,8 @@
 /* The ways a step ends the decision: wait, act, ask, mark. */
+#include "tlsa-sync/decide.h"
+
 #include <stdio.h>
 #include <string.h>
-
-#include "tlsa-sync/decide.h"
 
 int64_t decide_poll_ms(const struct decide *c)
 {

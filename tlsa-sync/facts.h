@@ -373,6 +373,11 @@ void facts_silence(struct facts *f, unsigned server, const char *words, struct s
 void facts_looked(struct facts *f, struct stamp now);
 void facts_probed(struct facts *f, struct stamp now);
 
+/* facts_gone notes that no server has a record of ours any more. Nobody may have seen the last
+ * set that had one: it was signed before its denial, so that is what its signature is taken
+ * to last. */
+void facts_gone(struct facts *f, struct stamp now);
+
 /* facts_update_sent notes, before sending, what is about to be sent and with
  * which TTL; facts_update_done what came of it: OK (the primary accepted), FAILED
  * (it refused: `words`), UNKNOWN (no answer: the servers will be asked). */

@@ -266,6 +266,15 @@ void facts_probed(struct facts *f, struct stamp now)
 	f->num_probes = n;
 }
 
+void facts_gone(struct facts *f, struct stamp now)
+{
+	f->off.gone = f->off.watched = now;
+	for (size_t d = 0; d < f->num_digests; d++)
+		for (size_t s = 0; s < f->num_servers; s++)
+			if (!f->servers[s].alias)
+				later_of(&f->digests[d].signed_until, &f->digests[d].signed_count_ms, f->servers[s].signature_expires, now);
+}
+
 void facts_update_sent(struct facts *f, const struct tlsa_set *adds, const struct tlsa_set *deletes, uint32_t ttl_s,
                        struct stamp now)
 {

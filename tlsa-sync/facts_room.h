@@ -1,5 +1,5 @@
 /* Owns:  what facts.c, facts_set.c and facts_dns.c share, and nobody else needs.
- * Never: is included outside of them and of the words.
+ * Never: is included outside of them.
  * Spec:  –
  * Start at: facts.h. */
 #ifndef TLSA_SYNC_FACTS_ROOM_H

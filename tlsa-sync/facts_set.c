@@ -33,7 +33,7 @@ bool facts_form(const struct tlsa *t, enum record_form *out)
 int facts_digest(const struct facts *f, const uint8_t spki_sha256[32])
 {
 	for (size_t i = 0; i < f->num_digests; i++)
-		if (memcmp(f->digests[i].spki_sha256, spki_sha256, 32) == 0)
+		if (f->digests[i].spki_sha256[0] == spki_sha256[0] && memcmp(f->digests[i].spki_sha256, spki_sha256, 32) == 0)
 			return (int)i;
 	return -1;
 }
@@ -57,17 +57,29 @@ bool facts_ours(const struct facts *f, const struct tlsa *t)
 	return d >= 0 && (form == FORM_311 || f->digests[d].added[form].count_ms != 0);
 }
 
+/* Is the key's record of this form in the set? Asked of every digest at every answer, so
+ * without making the record first. */
+static bool has_form(const struct fact_digest *d, const struct tlsa_set *set, enum record_form form)
+{
+	const uint8_t *digest = form == FORM_311 ? d->spki_sha256 : d->spki_sha512;
+	size_t len = form == FORM_311 ? sizeof d->spki_sha256 : sizeof d->spki_sha512;
+	enum record_form is;
+	for (size_t i = 0; i < set->num; i++)
+		if (set->items[i].data[0] == digest[0] && facts_form(&set->items[i], &is) && is == form &&
+		    memcmp(set->items[i].data, digest, len) == 0)
+			return form == FORM_311 || known512(digest);
+	return false;
+}
+
 bool facts_digest_served(const struct fact_digest *d, const struct tlsa_set *set)
 {
 	bool any = false;
 	for (size_t i = 0; i < set->num; i++) {
 		const struct tlsa *r = &set->items[i];
 		enum record_form form;
-		struct tlsa mine;
 		if (!tlsa_usable(r, NULL))
 			continue; /* no client looks at it */
-		if (!facts_form(r, &form) || !facts_record(d->spki_sha256, d->spki_sha512, form, &mine) ||
-		    !tlsa_set_has(set, &mine))
+		if (!facts_form(r, &form) || !has_form(d, set, form))
 			return false;
 		any = true;
 	}
@@ -76,10 +88,5 @@ bool facts_digest_served(const struct fact_digest *d, const struct tlsa_set *set
 
 bool facts_digest_named(const struct fact_digest *d, const struct tlsa_set *set)
 {
-	for (enum record_form form = 0; form < FORM_NUM; form++) {
-		struct tlsa mine;
-		if (facts_record(d->spki_sha256, d->spki_sha512, form, &mine) && tlsa_set_has(set, &mine))
-			return true;
-	}
-	return false;
+	return has_form(d, set, FORM_311) || has_form(d, set, FORM_312);
 }

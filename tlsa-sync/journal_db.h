@@ -25,8 +25,8 @@ void journal_close(struct journal *j);
 
 /* journal_store replaces everything stored of f->identity by `f` and adds
  * one line to the history unless `event` is NULL, in one transaction that is on
- * the disk when it returns EC_OK. On any error (as in journal_open) the
- * file holds what it held before. */
+ * the disk when it returns EC_OK. On any error (as in journal_open; EC_CORRUPT also for a file
+ * that was moved away or replaced meanwhile) the file holds what it held before. */
 enum ec journal_store(struct journal *j, const struct facts *f, const char *event, const char *words,
                       struct stamp now, struct why *why) MUST_CHECK;
 

@@ -72,7 +72,7 @@ static void mark_off(struct facts *f, const struct policy *p, enum rollover_mark
 	struct fact_off *off = &f->off;
 	switch (mark) {
 	case RM_GONE:
-		off->gone = off->watched = now;
+		facts_gone(f, now);
 		(void)why_set(event, EC_OK, "no server has a record of ours any more");
 		break;
 	case RM_BACK:

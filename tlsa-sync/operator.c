@@ -121,6 +121,8 @@ enum ec rollover_exposure(const struct facts *f, const struct policy *p, struct 
 	unsigned young = first_young(f, p, now, &age);
 	if (f->num_instances == 0)
 		return why_set(why, EC_NOT_FOUND, "no danegate instance is configured");
+	if (facts_ttl_max(f) == 0)
+		return why_set(why, EC_BUSY, "no server has been asked yet, so it can't be said what senders hold: ask again in a moment");
 	if (young == UINT32_MAX) {
 		words_exposed(f, now, why);
 		why_prefix(why, "the next key is in every cache, so no mail is deferred");

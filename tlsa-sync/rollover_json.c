@@ -66,7 +66,8 @@ static json_t *roll_json(const struct fact_roll *r)
 	static const char *const ends[ROLL_END_NUM] = { "running", "done", "rolled back", "aborted" };
 	if (r->asked.count_ms == 0)
 		return json_null();
-	return json_pack("{s:o, s:b, s:o, s:o, s:o, s:o, s:o, s:s}", "asked", moment(r->asked), "by_timer", (int)r->by_timer,
+	return json_pack("{s:o, s:b, s:b, s:b, s:o, s:o, s:o, s:o, s:o, s:s}", "asked", moment(r->asked), "by_timer",
+	                 (int)r->by_timer, "emergency", (int)r->emergency, "forced", (int)r->forced,
 	                 "begun", moment(r->begun), "held", moment(r->held), "rollback", moment(r->rollback), "retiring",
 	                 moment(r->retiring), "ended", moment(r->ended), "end", ends[r->end]);
 }
@@ -84,6 +85,13 @@ static json_t *issue_json(const struct facts *f)
 	                 outcomes[i->outcome], "words", text(i->words));
 }
 
+static json_t *off_json(const struct fact_off *off)
+{
+	if (off->asked.count_ms == 0)
+		return json_null();
+	return json_pack("{s:o, s:o, s:o}", "asked", moment(off->asked), "gone", moment(off->gone), "done", moment(off->done));
+}
+
 json_t *rollover_json(const struct facts *f, const struct policy *p, const struct decision *d, struct stamp now)
 {
 	json_t *instances = json_array(), *servers = json_array(), *alarms = json_array();
@@ -93,11 +101,11 @@ json_t *rollover_json(const struct facts *f, const struct policy *p, const struc
 		(void)json_array_append_new(servers, server_json(&f->servers[i]));
 	for (size_t i = 0; i < d->num_alarms; i++)
 		(void)json_array_append_new(alarms, text(d->alarms[i]));
-	return json_pack("{s:o, s:s, s:I, s:I, s:s, s:o, s:o, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:o}", "identity",
+	return json_pack("{s:o, s:s, s:I, s:I, s:s, s:o, s:o, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:o, s:s, s:o}", "identity",
 	                 text(f->identity), "state", rollover_states[d->state].name, "since", (json_int_t)f->shown_since.s,
 	                 "now", (json_int_t)now.wall.s, "next", rollover_action_name(d->action), "why", text(d->why),
 	                 "waiting_for", text(d->waiting_for), "at", (json_int_t)d->at.s, "wake_ms", (json_int_t)d->wake_ms,
 	                 "alarms", alarms, "wanted", set_json(&d->wanted), "instances", instances, "servers", servers, "roll",
 	                 roll_json(&f->roll), "rotated", (json_int_t)f->rotated.s, "ttl_max",
-	                 (json_int_t)facts_ttl_max(f), "issue", issue_json(f));
+	                 (json_int_t)facts_ttl_max(f), "issue", issue_json(f), "follows", d->next, "off", off_json(&f->off));
 }

@@ -139,6 +139,12 @@ static void happens(struct play *p, uint8_t what)
 	case 13:
 		caller_bye(&p->caller);
 		break;
+	case 14:
+		conn_end_all(&world.work);
+		break;
+	case 15:
+		world_door((what & 16) == 0);
+		break;
 	default:
 		break; /* only a pause */
 	}
@@ -283,12 +289,13 @@ static void play(struct play *p, struct slice client)
 	w->snapshot = (p->options & NO_TLS) != 0 ? NULL : world.snapshots[0];
 	w->caps = (struct smtp_caps){ .flags = (p->options & LACKS) != 0 ? 0 : UINT32_MAX };
 	w->next_id = 7;
+	world_door(true);
 	p->hop.fd = -1;
 	p->hop.door = world.door;
 	p->hop.heads = (p->options & (XCLIENT | XFORWARD)) == (XCLIENT | XFORWARD);
 	p->hop.mta.lacks = (p->options & LACKS) != 0;
 	p->hop.mta.chunking = (p->more & CHUNKING) != 0;
-	caller_open(&p->caller, world_connect("192.0.2.1", (p->more & HEADER) != 0, (p->more & NARROW) != 0), p->caller.step);
+	caller_open(&p->caller, world_connect((p->more & SNI) == SNI ? "2001:db8::1" : "192.0.2.1", (p->more & HEADER) != 0, (p->more & NARROW) != 0), p->caller.step);
 	pump(p);
 	while (client.len > 0) {
 		const uint8_t *mark = memchr(client.p, 0xff, client.len);
@@ -296,7 +303,7 @@ static void play(struct play *p, struct slice client)
 		talk(p, words);
 		client = slice_from(client, words.len + 1);
 		if (mark != NULL && client.len > 0) {
-			drained |= (client.p[0] & 15) == 1 || (client.p[0] & 15) == 2;
+			drained |= (client.p[0] & 15) == 1 || (client.p[0] & 15) == 2 || (client.p[0] & 15) == 14;
 			happens(p, client.p[0]);
 			client = slice_from(client, 1);
 		}

@@ -60,6 +60,7 @@ static struct snapshot *make_snapshot(uint64_t generation)
 static void clean_up(void)
 {
 	(void)unlink(world.path);
+	(void)unlink(world.away);
 	(void)rmdir(world.directory);
 }
 
@@ -70,10 +71,16 @@ static void open_door(void)
 	if (mkdtemp(world.directory) == NULL || atexit(clean_up) != 0)
 		abort();
 	(void)snprintf(world.path, sizeof world.path, "%s/mta", world.directory);
+	(void)snprintf(world.away, sizeof world.away, "%s/away", world.directory);
 	memcpy(addr.sun_path, world.path, sizeof world.path);
 	world.door = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (world.door < 0 || bind(world.door, (struct sockaddr *)&addr, sizeof addr) != 0 || listen(world.door, 64) != 0)
 		abort();
+}
+
+void world_door(bool open)
+{
+	(void)rename(open ? world.away : world.path, open ? world.path : world.away);
 }
 
 void world_begin(void)

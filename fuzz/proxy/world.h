@@ -20,7 +20,7 @@ struct worker_world {
 	struct census *census;
 	struct snapshot *snapshots[2];
 	int door; /* where the mail server listens */
-	char directory[32], path[64];
+	char directory[32], path[64], away[64];
 };
 
 extern struct worker_world world;
@@ -30,6 +30,8 @@ extern uint64_t now_ms;
 void world_begin(void);
 /* world_settings are those of the options; `narrow`: with a short queue. They live for ever. */
 struct settings *world_settings(uint8_t options, bool narrow);
+/* world_door lets the mail server be found, or not. */
+void world_door(bool open);
 /* world_connect opens a session as from `address` and returns the client's end. */
 int world_connect(const char *address, bool header_due, bool narrow);
 

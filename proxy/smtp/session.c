@@ -174,6 +174,7 @@ bool smtp_session_next(struct smtp_session *s, struct smtp_event *out)
 /* Before each input: what was pulled is done with. Events that wait stay. */
 void session_tidy(struct smtp_session *s)
 {
+	s->held = false;
 	if (s->next_queued < s->num_queued) {
 		memmove(s->queue, s->queue + s->next_queued, (s->num_queued - s->next_queued) * sizeof *s->queue);
 		s->num_queued -= s->next_queued;
@@ -203,7 +204,7 @@ bool smtp_session_wants(const struct smtp_session *s)
 {
 	if (s->state == ST_CLOSED || s->state == ST_TLS)
 		return false;
-	return !session_waits(s) || (s->state == ST_RCPT && s->txn->pending < PENDING_MAX);
+	return !session_waits(s) || (s->state == ST_RCPT && s->txn->pending < PENDING_MAX && !s->held);
 }
 
 static void early_talk(struct smtp_session *s)

@@ -419,7 +419,10 @@ size_t session_take_line(struct smtp_session *s, struct slice in)
 		return in.len;
 	}
 	enum ec ec = smtp_line_take(in, SMTP_LINE_MAX, &line, &used);
-	if (ec == EC_AGAIN || (s->txn != NULL && s->txn->pending > 0 && !may_overtake(s, ec, line)))
+	if (ec == EC_AGAIN)
+		return 0;
+	s->held = s->txn != NULL && s->txn->pending > 0 && !may_overtake(s, ec, line);
+	if (s->held)
 		return 0;
 	s->first_line = s->first_line && ec == EC_OK && line.len == 0;
 	s->progress++;

@@ -81,6 +81,7 @@ struct smtp_session {
 	bool tls_offered, tls_active;
 	bool normalize; /* bare newlines of this client */
 	bool esmtp, skipping, first_line, eof, draining;
+	bool held; /* the next line is here, and waits for the backend's answers */
 	enum state state;
 	enum smtp_reply_id skip_reply; /* given when the line being skipped ends; NONE: given already */
 	uint64_t skipped;

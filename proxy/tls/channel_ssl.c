@@ -153,10 +153,7 @@ static enum ssl_select_cert_result_t on_hello(const SSL_CLIENT_HELLO *ch)
 		.groups = extension(ch, TLSEXT_TYPE_supported_groups),
 		.binding = extension(ch, TLSEXT_TYPE_extended_master_secret),
 	};
-	if (!hello_binds_secret(&h)) {
-		c->no_binding = true;
-		return ssl_select_cert_error;
-	}
+	c->no_binding = !hello_binds_secret(&h);
 	enum key_algorithm algorithm = choose_key(id, &h);
 	SSL_CTX *ctx = context_of(c->snapshot, id, algorithm, NULL);
 	if (ctx == NULL)
@@ -445,8 +442,6 @@ static enum ec verdict(struct channel *c, int r)
 		return EC_CLOSED;
 	uint32_t packed = ERR_peek_error();
 	int reason = ERR_GET_LIB(packed) == ERR_LIB_SSL ? ERR_GET_REASON(packed) : 0;
-	if (c->no_binding)
-		return fail(c, EC_TLS, CHANNEL_FAULT_NO_EMS, "no extended master secret");
 	enum channel_fault fault = fault_of(reason);
 	return fail(c, fault == CHANNEL_FAULT_FLOOD ? EC_LIMIT : EC_TLS, fault, error_words());
 }
@@ -456,17 +451,34 @@ static enum ec failed(const struct channel *c, const char *what, struct why *why
 	return why_set(why, c->failed, "%s: %s", what, c->words);
 }
 
+/* refuse_unbound: without extended master secret no handshake is completed. The refusal
+ * comes when the client goes on behind our hello: in its place it could be taken for
+ * something else that we can't do, as scanners take it. */
+static enum ec refuse_unbound(struct channel *c, struct bytes *out)
+{
+	if (channel_waiting(c) == 0 && SSL_in_init(c->ssl))
+		return EC_AGAIN;
+	c->out = out;
+	(void)SSL_send_fatal_alert(c->ssl, SSL_AD_HANDSHAKE_FAILURE);
+	c->out = NULL;
+	return fail(c, EC_TLS, CHANNEL_FAULT_NO_EMS, "no extended master secret");
+}
+
 enum ec channel_handshake(struct channel *c, struct bytes *out, struct why *why)
 {
 	if (c->failed != EC_OK)
 		return failed(c, "handshake", why);
 	ERR_clear_error();
+	if (c->no_binding) {
+		enum ec refused = refuse_unbound(c, out);
+		return refused == EC_AGAIN ? refused : failed(c, "handshake", why);
+	}
 	c->out = out;
 	int r = SSL_do_handshake(c->ssl);
 	c->out = NULL;
-	if (r == 1)
+	if (r == 1 && !c->no_binding)
 		return EC_OK;
-	enum ec ec = verdict(c, r);
+	enum ec ec = r == 1 ? refuse_unbound(c, out) : verdict(c, r);
 	if (ec == EC_AGAIN && c->taken > HANDSHAKE_BYTES_MAX)
 		ec = fail(c, EC_LIMIT, CHANNEL_FAULT_FLOOD, "more bytes than any handshake needs");
 	else if (ec == EC_CLOSED)

@@ -4,16 +4,92 @@ import os
 import signal
 import subprocess
 
+import pytest
+
+from conftest import Stage
 from lab import pin, zones
 from lab.proc import wait_until
 from lab.programs import sanitizer_env
 from lab.traffic import Traffic
 
 
+@pytest.fixture(scope="module")
+def pinned(world):
+    """One pair of programs for the last three tests: the first two leave it steady, the daemon stopped or not."""
+    with Stage(world, "alone") as stage:
+        edge = stage.edge()
+        sync = stage.sync(edge, changes={"tlsa_sync": {"hold": "6s"}})
+        sync.wait_steady()
+        yield edge, sync
+
+
 def foreground(sync, *words):
     """A subcommand that goes on for a while; its output is a pipe."""
     return subprocess.Popen([str(sync.path()), "-c", str(sync.config_file), *words], stdout=subprocess.PIPE,
                             stderr=subprocess.PIPE, text=True, env={**os.environ, **sanitizer_env()})
+
+
+def test_looking_without_a_journal(stage):
+    """On a machine where nothing ever ran there is still something to say, and nothing is left behind."""
+    edge = stage.edge()
+    sync = stage.sync(edge, start=False)
+    done = sync.command("status")
+    assert "PREPARING" in done.stdout and "presents generation 1" in done.stdout, done.stdout
+    assert not os.path.exists(sync.config["tlsa_sync"]["journal"])
+
+
+def test_rollback_without_the_daemon(stage):
+    edge = stage.edge()
+    sync = stage.sync(edge, changes={"tlsa_sync": {"hold": "60s"}})
+    sync.wait_steady()
+    first = edge.identity()["presented"]
+    sync.rotate()
+    sync.wait_state("HOLDING")
+    sync.stop()
+    gone = {"control_socket": "/run/lab/gone/control.sock", "stats_socket": "/run/lab/gone/stats.sock"}
+    sync.change_config({"tlsa_sync": gone})  # systemd removes the directory when the daemon stops
+    done = sync.command("rollback", "--wait")
+    assert "STEADY" in done.stdout, done.stdout
+    assert edge.identity()["presented"] == first
+
+
+def test_a_roll_without_the_daemon(world, pinned):
+    """rotate --wait does the whole roll by itself, under mail; the daemon then finds nothing to do."""
+    edge, sync = pinned
+    old, first = pin.presented_digest(), edge.identity()["presented"]
+    sync.stop()
+    with Traffic(world.sender, world.backend, per_second=4) as traffic:
+        traffic.more(2)
+        status, shown = sync.on_terminal("", "rotate", "--wait")
+        traffic.more(3)
+        account = traffic.finish()
+    assert account.is_perfect(), account
+    assert status == 0, shown
+    for state in ("HOLDING", "RETIRING", "AGEING", "STEADY"):
+        assert state in shown, shown
+    for countdown in ("HOLDING: 3s to go", "AGEING: 2s to go"):
+        assert countdown in shown, shown
+    assert pin.presented_digest() != old
+    sync.start()
+    assert sync.state() == "STEADY" and edge.identity()["presented"] == first + 1
+
+
+def test_interrupted_and_gone_on_with(pinned):
+    """Ctrl-C in the middle; the same command goes on, with the same roll; never two that act."""
+    edge, sync = pinned
+    first = edge.identity()["presented"]
+    sync.stop()
+    driver = foreground(sync, "rotate", "--wait")
+    wait_until(lambda: sync.ready() and sync.status()["state"] == "HOLDING", 40, "HOLDING, told by the one in the foreground")
+    second = sync.command("run", check=False)
+    assert second.returncode != 0, "two must not act at the same time"
+    driver.send_signal(signal.SIGINT)
+    out, errors = driver.communicate(timeout=30)
+    assert driver.returncode == 1 and "interrupted" in errors, errors
+    assert "HOLDING" in out
+    done = sync.command("rotate", "--wait")
+    assert "waiting for that" in done.stderr and "STEADY" in done.stdout, (done.stdout, done.stderr)
+    assert edge.identity()["presented"] == first + 1, "it was one roll, not two"
 
 
 def test_looking_without_the_daemon(pinned):
@@ -30,65 +106,3 @@ def test_looking_without_the_daemon(pinned):
         assert refused.returncode == 3 and "does not run" in refused.stderr, (command, refused.stderr)
     edge.stop()
     assert "does not answer" in sync.command("status").stdout, "it is the present that is shown, not the journal's past"
-
-
-def test_looking_without_a_journal(stage):
-    """On a machine where nothing ever ran there is still something to say, and nothing is left behind."""
-    edge = stage.edge()
-    sync = stage.sync(edge, start=False)
-    done = sync.command("status")
-    assert "PREPARING" in done.stdout and "presents generation 1" in done.stdout, done.stdout
-    assert not os.path.exists(sync.config["tlsa_sync"]["journal"])
-
-
-def test_a_roll_without_the_daemon(world, pinned):
-    """rotate --wait does the whole roll by itself, under mail; the daemon then finds nothing to do."""
-    edge, sync = pinned
-    old, first = pin.presented_digest(), edge.identity()["presented"]
-    sync.stop()
-    with Traffic(world.sender, world.backend, per_second=4) as traffic:
-        traffic.more(2)
-        done = sync.command("rotate", "--wait")
-        traffic.more(3)
-        account = traffic.finish()
-    assert account.is_perfect(), account
-    for state in ("HOLDING", "RETIRING", "AGEING", "STEADY"):
-        assert state in done.stdout, done.stdout
-    assert pin.presented_digest() != old
-    sync.start()
-    assert sync.state() == "STEADY" and edge.identity()["presented"] == first + 1
-
-
-def test_interrupted_and_gone_on_with(world, stage):
-    """Ctrl-C in the middle; the same command goes on, with the same roll; never two that act."""
-    edge = stage.edge()
-    sync = stage.sync(edge, changes={"tlsa_sync": {"hold": "6s"}})
-    sync.wait_steady()
-    first = edge.identity()["presented"]
-    sync.stop()
-    driver = foreground(sync, "rotate", "--wait")
-    wait_until(lambda: sync.ready() and sync.status()["state"] == "HOLDING", 40, "HOLDING, told by the one in the foreground")
-    second = sync.command("run", check=False)
-    assert second.returncode != 0, "two must not act at the same time"
-    driver.send_signal(signal.SIGINT)
-    out, errors = driver.communicate(timeout=30)
-    assert driver.returncode == 1 and "interrupted" in errors, errors
-    assert "HOLDING" in out
-    done = sync.command("rotate", "--wait")
-    assert "waiting for that" in done.stderr and "STEADY" in done.stdout, (done.stdout, done.stderr)
-    assert edge.identity()["presented"] == first + 1, "it was one roll, not two"
-
-
-def test_rollback_without_the_daemon(stage):
-    edge = stage.edge()
-    sync = stage.sync(edge, changes={"tlsa_sync": {"hold": "60s"}})
-    sync.wait_steady()
-    first = edge.identity()["presented"]
-    sync.rotate()
-    sync.wait_state("HOLDING")
-    sync.stop()
-    gone = {"control_socket": "/run/lab/gone/control.sock", "stats_socket": "/run/lab/gone/stats.sock"}
-    sync.change_config({"tlsa_sync": gone})  # systemd removes the directory when the daemon stops
-    done = sync.command("rollback", "--wait")
-    assert "STEADY" in done.stdout, done.stdout
-    assert edge.identity()["presented"] == first

@@ -3,37 +3,25 @@ and what status, plan and explain say."""
 
 import json
 import os
-import pty
 import sqlite3
-import subprocess
 
 import pytest
 
+from conftest import Stage
 from lab import pin, zones
 from lab.proc import wait_until
-from lab.programs import sanitizer_env
 from lab.query import tlsa_at
 from lab.traffic import Traffic, submit
 
 
-def on_terminal(sync, answer, *words):
-    """A subcommand with a terminal for its input and output; (exit status, what it showed)."""
-    ours, theirs = pty.openpty()
-    child = subprocess.Popen([str(sync.path()), "-c", str(sync.config_file), *words], stdin=theirs, stdout=theirs, stderr=theirs,
-                             env={**os.environ, **sanitizer_env()}, close_fds=True)
-    os.close(theirs)
-    os.write(ours, answer.encode())
-    shown = b""
-    while True:
-        try:
-            part = os.read(ours, 65536)
-        except OSError:  # how Linux says that the other side has closed
-            break
-        if not part:
-            break
-        shown += part
-    os.close(ours)
-    return child.wait(timeout=60), shown.decode(errors="replace")
+@pytest.fixture(scope="module")
+def pinned(world):
+    """One pair of programs for the last two tests."""
+    with Stage(world, "operator") as stage:
+        edge = stage.edge()
+        sync = stage.sync(edge)
+        sync.wait_steady()
+        yield edge, sync
 
 
 def a_while_passes(sync, seconds):
@@ -81,39 +69,12 @@ def test_emergency_without_an_aged_standby_asks(world, stage):
     assert refused.returncode == 1
     assert exposed.split()[:6] == refused.stderr.removeprefix("tlsa-sync: ").split()[:6], (exposed, refused.stderr)
     assert "--force" in refused.stderr
-    status, shown = on_terminal(sync, "n\n", "rotate", "--emergency")
+    status, shown = sync.on_terminal("n\n", "rotate", "--emergency")
     assert status == 1 and "[y/N]" in shown and "nothing is changed" in shown, shown
     assert edge.identity()["presented"] == first and sync.state() == "AGEING"
-    status, shown = on_terminal(sync, "y\n", "rotate", "--emergency")
+    status, shown = sync.on_terminal("y\n", "rotate", "--emergency")
     assert status == 0, shown
     wait_until(lambda: edge.identity()["presented"] > first, 30, "the standby to be presented")
-
-
-def test_disable_and_enable(world, pinned):
-    """All records go, in time order; the key goes on being presented; then DANE comes back as if for the first time."""
-    edge, sync = pinned
-    first = edge.identity()["presented"]
-    sync.command("disable")
-    wait_until(lambda: everywhere() == set(), 20, "the records to be gone")
-    status = wait_until(lambda: "keep the present keys" in sync.status()["why"] and sync.status(), 20, "only caches to be waited for")
-    assert status["state"] == "WITHDRAWING" and status["at"] > status["now"], status
-    a_while_passes(sync, 610)  # so long a copy of the update that added them may be under way
-    done = sync.command("disable", "--wait")  # was asked for: so it waits for that
-    assert "DISABLED" in done.stdout, done.stdout
-    assert everywhere() == set()
-    assert edge.identity()["presented"] == first
-    assert sync.command("disable", check=False).returncode == 1, "it is disabled already"
-    assert sync.command("rotate", check=False).returncode == 1, "nothing rolls while DANE is off"
-    assert "DISABLED" in sync.command("status").stdout
-    sync.crash()
-    sync.start()
-    assert sync.state() == "DISABLED", "a restart does not switch it on again"
-    done = sync.command("enable", "--wait")
-    assert "STEADY" in done.stdout
-    assert len(everywhere()) == 2
-    assert sync.command("enable", check=False).returncode == 1, "it is not disabled"
-    sent = submit(world.sender)
-    wait_until(lambda: world.backend.delivered()[sent] == 1, 30, "a message after enable")
 
 
 def by_hand(kind):
@@ -181,10 +142,10 @@ def test_what_people_type(pinned):
     """Colours on a terminal only, help for each command, errors that say what would be right."""
     edge, sync = pinned
     assert "\033[" not in sync.command("status").stdout
-    assert "\033[32mSTEADY" in on_terminal(sync, "", "status")[1]
+    assert "\033[32mSTEADY" in sync.on_terminal("", "status")[1]
     os.environ["NO_COLOR"] = "1"
     try:
-        assert "\033[" not in on_terminal(sync, "", "status")[1]
+        assert "\033[" not in sync.on_terminal("", "status")[1]
     finally:
         del os.environ["NO_COLOR"]
     unknown = sync.command("status", "mx9.example.lab", check=False)
@@ -193,3 +154,30 @@ def test_what_people_type(pinned):
     assert wrong.returncode == 2 and "--forc" in wrong.stderr and "usage: tlsa-sync rotate" in wrong.stderr
     for command in ("status", "explain", "plan", "history", "rotate", "rollback", "abort", "disable", "enable", "run"):
         assert "Exit status: 0" in sync.command(command, "--help").stdout
+
+
+def test_disable_and_enable(world, pinned):
+    """All records go, in time order; the key goes on being presented; then DANE comes back as if for the first time."""
+    edge, sync = pinned
+    first = edge.identity()["presented"]
+    sync.command("disable")
+    wait_until(lambda: everywhere() == set(), 20, "the records to be gone")
+    status = wait_until(lambda: "keep the present keys" in sync.status()["why"] and sync.status(), 20, "only caches to be waited for")
+    assert status["state"] == "WITHDRAWING" and status["at"] > status["now"], status
+    a_while_passes(sync, 610)  # so long a copy of the update that added them may be under way
+    done = sync.command("disable", "--wait")  # was asked for: so it waits for that
+    assert "DISABLED" in done.stdout, done.stdout
+    assert everywhere() == set()
+    assert edge.identity()["presented"] == first
+    assert sync.command("disable", check=False).returncode == 1, "it is disabled already"
+    assert sync.command("rotate", check=False).returncode == 1, "nothing rolls while DANE is off"
+    assert "DISABLED" in sync.command("status").stdout
+    sync.crash()
+    sync.start()
+    assert sync.state() == "DISABLED", "a restart does not switch it on again"
+    done = sync.command("enable", "--wait")
+    assert "STEADY" in done.stdout
+    assert len(everywhere()) == 2
+    assert sync.command("enable", check=False).returncode == 1, "it is not disabled"
+    sent = submit(world.sender)
+    wait_until(lambda: world.backend.delivered()[sent] == 1, 30, "a message after enable")

@@ -12,8 +12,8 @@ static const int64_t noon_ms = INT64_C(1000) * TICK_MS;
 /* ---- moments ---- */
 
 /* Which moments are compared with which, beside with now. */
-enum kind { BOOTED, HEARD, ASKED, ANSWERED, PROVEN, COUNTED, TTL_SEEN, PROBE_AT, PROBED, LOOKED, FOUND, NOT_FOUND, SENT, BEGUN, HELD, ORDERED, OFF_ASKED, GONE,
-	    WATCHED, KINDS };
+enum kind { BOOTED, HEARD, ASKED, ANSWERED, PROVEN, RUN, COUNTED, TTL_SEEN, PROBE_AT, PROBED, LOOKED, FOUND, NOT_FOUND, SENT, BEGUN, HELD, ADDED,
+	    DELETED, CLEARED, OFF_ASKED, GONE, WATCHED, KINDS };
 #define WITH(kind) (1U << (kind))
 static const unsigned compared[KINDS] = {
 	[BOOTED] = WITH(HEARD) | WITH(ASKED) | WITH(ANSWERED) | WITH(COUNTED) | WITH(PROBE_AT) | WITH(PROBED) | WITH(LOOKED) |
@@ -30,7 +30,8 @@ static const unsigned compared[KINDS] = {
 	[NOT_FOUND] = WITH(BOOTED) | WITH(FOUND),
 	[SENT] = WITH(BOOTED) | WITH(LOOKED),
 	[BEGUN] = WITH(LOOKED),
-	[ORDERED] = WITH(ORDERED),
+	[ADDED] = WITH(DELETED),
+	[DELETED] = WITH(ADDED),
 	[OFF_ASKED] = WITH(ANSWERED),
 	[GONE] = WITH(FOUND),
 	[WATCHED] = WITH(LOOKED),
@@ -46,6 +47,7 @@ struct moment {
 enum { MOMENTS = FACT_AGREES * 3 + 1024 };
 
 struct moments {
+	int64_t late, aged, watched; /* in ticks: what is added to a moment before it is compared */
 	size_t num;
 	struct moment rows[MOMENTS];
 };
@@ -101,19 +103,19 @@ static void moments_of_rows(struct moments *m, struct facts *f, const struct lim
 		flag(&f->servers[i].silent);
 		f->servers[i].same_since = (struct stamp){ 0 }; /* for people */
 	}
-	/* The last look is compared with the moment a key became old: hence one more. */
-	int64_t look = l->poll + TICK_MS, aged = 2 * l->ttl + l->margin + look;
+	int64_t aged = 2 * l->ttl + l->margin;
 	for (size_t i = 0; i < f->num_digests; i++) {
 		f->digests[i].known = (struct stamp){ 0 }; /* for people */
 		moment_of(m, PROVEN, &f->digests[i].spoiled, aged);
 		for (unsigned form = 0; form < FORM_NUM; form++) {
-			moment_of(m, ORDERED, &f->digests[i].added[form], ROLLOVER_LATE_MS);
-			moment_of(m, ORDERED, &f->digests[i].deleted[form], ROLLOVER_LATE_MS);
+			moment_of(m, ADDED, &f->digests[i].added[form], ROLLOVER_LATE_MS);
+			moment_of(m, DELETED, &f->digests[i].deleted[form], ROLLOVER_LATE_MS);
+			moment_of(m, CLEARED, &f->digests[i].cleared[form], 0);
 		}
 	}
 	for (size_t i = 0; i < f->num_agrees; i++) {
 		moment(m, PROVEN, &f->agrees[i].proof_ms, aged);
-		moment(m, COUNTED, &f->agrees[i].run_ms, l->ttl + l->margin + look);
+		moment(m, RUN, &f->agrees[i].run_ms, l->ttl + l->margin);
 		moment(m, COUNTED, &f->agrees[i].last_ms, l->fresh > l->gap ? l->fresh : l->gap);
 	}
 	for (size_t i = 0; i < f->num_ttls; i++)
@@ -151,27 +153,34 @@ static void moments_of(struct moments *m, struct facts *f, const struct limits *
 	moment_of(m, TTL_SEEN, &f->forms.since, 2 * l->ttl + l->margin);
 }
 
-static int youngest_first(const void *a, const void *b)
+/* Some are compared with another one and a time: has an answer come after an addition can't be late
+ * any more; was the last look made when the key was old already? -1: not those two. */
+static int64_t offset(const struct moments *m, enum kind x, enum kind y)
 {
-	int64_t x = ((const struct moment *)a)->own, y = ((const struct moment *)b)->own;
-	return (x > y) - (x < y);
+	switch (y) {
+	case ADDED: return x == ANSWERED || x == CLEARED || x == LOOKED ? m->late : -1;
+	case DELETED: return x == LOOKED ? m->late : -1;
+	case PROVEN: return x == LOOKED ? m->aged : -1;
+	case RUN: return x == LOOKED ? m->watched : -1;
+	default: return -1;
+	}
 }
 
-/* As young as `x` may be, given those that it is compared with among the first `num`. */
-static int64_t youngest(const struct moments *m, const struct moment *x, size_t num)
+/* As young as `x` may be, given another. */
+static int64_t least(const struct moments *m, const struct moment *x, const struct moment *y)
 {
-	int64_t given = x->given;
-	for (size_t k = 0; k < num; k++) {
-		const struct moment *y = &m->rows[k];
-		int64_t least = y->given + (x->own > y->own);
-		if ((compared[x->kind] >> y->kind & 1) && given < least)
-			given = least;
-	}
+	int64_t given = 0, after = offset(m, x->kind, y->kind), before = offset(m, y->kind, x->kind);
+	if ((compared[x->kind] >> y->kind & 1) && x->own >= y->own)
+		given = y->given + (x->own > y->own);
+	if (after >= 0 && x->own >= y->own - after && y->given - after > given)
+		given = y->given - after;
+	if (before >= 0 && y->own < x->own - before && y->given + before + 1 > given)
+		given = y->given + before + 1;
 	return given;
 }
 
 /* Each moment becomes as young as it may: on the same side of its limit, and in the same order
- * with all that it is compared with. */
+ * with all that it is compared with. Raises ages from the least until all fits; the true ones fit. */
 static void age(struct moments *m, int64_t now_ms)
 {
 	for (size_t i = 0; i < m->num; i++) {
@@ -179,16 +188,14 @@ static void age(struct moments *m, int64_t now_ms)
 		x->own = (now_ms - *x->at) / TICK_MS;
 		x->given = x->own > x->limit ? x->limit : x->own;
 	}
-	qsort(m->rows, m->num, sizeof m->rows[0], youngest_first);
-	for (size_t i = 0, end = 0; i < m->num; i = end) {
-		while (end < m->num && m->rows[end].own == m->rows[i].own)
-			end++;
-		for (bool again = true; again;) { /* those of one moment stay together */
-			again = false;
-			for (size_t k = i; k < end; k++) {
-				int64_t given = youngest(m, &m->rows[k], end);
-				again = again || given != m->rows[k].given;
-				m->rows[k].given = given;
+	for (bool again = true; again;) {
+		again = false;
+		for (size_t i = 0; i < m->num; i++) {
+			struct moment *x = &m->rows[i];
+			for (size_t k = 0; k < m->num; k++) {
+				int64_t given = least(m, x, &m->rows[k]);
+				again = again || given > x->given;
+				x->given = given > x->given ? given : x->given;
 			}
 		}
 	}
@@ -381,7 +388,8 @@ static void generations(struct small_run *r)
 
 /* ---- the rest ---- */
 
-static void words(struct small_run *r)
+/* What nobody reads, for programs: words, serials, rows not in use, counts beyond enough. */
+static void leave_out(struct small_run *r)
 {
 	struct facts *f = r->facts;
 	for (size_t i = 0; i < f->num_instances; i++) {
@@ -398,6 +406,9 @@ static void words(struct small_run *r)
 		f->agrees[i].count = f->agrees[i].count > enough ? enough : f->agrees[i].count;
 	for (size_t i = 0; i < f->num_probes; i++)
 		memset(f->probes[i].words, 0, sizeof f->probes[i].words);
+	memset(&f->withdrawn[f->num_withdrawn], 0, (FACT_INSTANCES - f->num_withdrawn) * sizeof f->withdrawn[0]);
+	memset(&f->roll.moves[f->roll.num_moves], 0, (FACT_INSTANCES - f->roll.num_moves) * sizeof f->roll.moves[0]);
+	f->cert_pinned = (struct stamp){ 0 }; /* of interest to issuers only */
 	memset(f->zone_words, 0, sizeof f->zone_words);
 	memset(f->update.words, 0, sizeof f->update.words);
 	f->shown_since.s = f->shown_since.s != 0;
@@ -452,16 +463,19 @@ void canonical(struct small_run *r)
 	if (f->roll.ended.count_ms != 0)
 		f->roll = (struct fact_roll){ 0 };
 	generations(r);
-	words(r);
+	leave_out(r);
 	sort(r);
 	struct limits l = limits_of(r);
+	m.late = ROLLOVER_LATE_MS / TICK_MS;
+	m.aged = (2 * l.ttl + l.margin) / TICK_MS;
+	m.watched = (l.ttl + l.margin) / TICK_MS;
 	moments_of(&m, f, &l);
 	age(&m, f->clock.count_ms);
 	f->clock.last = r->reading = small_clock;
 	f->clock.count_ms = noon_ms;
 	bool after_boot = false; /* is there anything from before it? */
 	for (size_t i = 0; i < m.num; i++)
-		after_boot = after_boot || (m.rows[i].at != &f->clock.booted_ms && *m.rows[i].at <= f->clock.booted_ms);
+		after_boot = after_boot || ((compared[BOOTED] >> m.rows[i].kind & 1) && *m.rows[i].at <= f->clock.booted_ms);
 	if (!after_boot)
 		f->clock.booted_ms = 0;
 }

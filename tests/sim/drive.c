@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "copy.h"
+#include "misfortune.h"
 
 static const char *const instance_names[W_INSTANCES] = { "edge-1", "edge-2", "edge-3" };
 static const char identity[] = "mx1.example.org";
@@ -325,6 +326,7 @@ static enum outcome carry_out(struct drive *d, enum ask_kind kind, unsigned inst
 			world_late(w, &l);
 			return OUTCOME_UNKNOWN;
 		}
+		world_swaps_arrive(w, instance); /* what was sent before is read before */
 		world_present(w, instance, generation);
 	} else if (kind == ASK_RETIRE) {
 		struct wgen *g = world_gen(w, instance, generation);
@@ -355,124 +357,6 @@ static void ask(struct drive *d, const struct decision *dec, enum ask_kind kind)
 	(void)drive_save(d, NULL, NULL);
 }
 
-/* The operator changes the configuration: other algorithms from the next key on, other forms
- * of record. */
-static void configure(struct drive *d)
-{
-	struct world *w = d->w;
-	if (d->forms_other != 0 && rng_chance(&w->rng, 500)) {
-		unsigned forms = d->policy.forms;
-		d->policy.forms = d->forms_other;
-		d->forms_other = forms;
-	}
-	unsigned algorithms = 1U << KEY_ECDSA_P256 | (rng_chance(&w->rng, 500) ? 1U << KEY_RSA_3072 : 0);
-	for (size_t i = 0; i < w->num_instances && w->num_instances < W_INSTANCES; i++)
-		w->instances[i].algorithms = algorithms;
-}
-
-static bool turning_back_allowed(const struct drive *d, const struct decision *dec)
-{
-	const struct fact_roll *r = &d->facts->roll;
-	bool emergency = r->asked.count_ms != 0 && r->ended.count_ms == 0 && r->emergency;
-	return !emergency && !d->w->off && (dec->state <= RO_AGEING || dec->state == RO_STEADY) &&
-	       !world_late_pending(d->w, LATE_SWAP);
-}
-
-/* Servers, instances and clocks misbehave while the controller waits. */
-static void misfortune(struct drive *d, const struct decision *dec)
-{
-	struct world *w = d->w;
-	unsigned i = (unsigned)rng_upto(&w->rng, (int64_t)w->num_servers);
-	struct server *s = &w->servers[i];
-	int64_t gap = rollover_gap_ms(&d->policy);
-	switch (rng_upto(&w->rng, 14)) {
-	case 0:
-		if (i > 0)
-			s->stuck_until = w->t + rng_between(&w->rng, 10, 4000) * 1000;
-		break;
-	case 1:
-		s->silent_until = w->t + rng_between(&w->rng, 5, 3000) * 1000;
-		break;
-	case 2:
-	case 8: {
-		/* back to an old zone, for long enough that somebody who looks can see it */
-		unsigned old = (unsigned)rng_upto(&w->rng, (int64_t)w->num_versions);
-		const struct version *v = &w->versions[old];
-		if (i > 0 && s->there && !s->alias && s->back_until == 0 && old < s->version && turning_back_allowed(d, dec) &&
-		    world_safe_version(w, old) && v->signed_until > w->t / 1000) {
-			world_serve(w, i, old);
-			s->back_until = w->t + gap + rng_between(&w->rng, 10, 2000) * 1000;
-			d->num_backs++;
-		}
-		break;
-	}
-	case 3:
-		w->instances[rng_upto(&w->rng, (int64_t)w->num_instances)].down_until =
-			w->t + rng_between(&w->rng, 5, 2000) * 1000;
-		break;
-	case 4:
-		if (!w->check_signatures)
-			w->wall_offset += rng_between(&w->rng, -100000, 100000) * 1000;
-		break;
-	case 5:
-		drive_crash(d);
-		break;
-	case 6:
-		/* a server joins, with what is there now, or leaves */
-		if (i > 1 && !s->alias && s->back_until == 0 && dec->state <= RO_AGEING) {
-			s->there = !s->there;
-			world_serve(w, i, (unsigned)w->num_versions - 1);
-		}
-		break;
-	case 7:
-		/* not what a late update would undo before anybody can have seen it */
-		if ((dec->state == RO_STEADY || dec->state == RO_AGEING) && !world_late_pending(w, LATE_UPDATE))
-			d->num_edits += turning_back_allowed(d, dec) && world_hand_edit(w);
-		break;
-	case 9:
-		if (strchr(d->without, 'f') != NULL)
-			break;
-		d->full_until = w->t + rng_between(&w->rng, 1, 3000) * 1000;
-		d->num_full++;
-		break;
-	case 10:
-		w->instances[rng_upto(&w->rng, (int64_t)w->num_instances)].guarded_until =
-			w->t + rng_between(&w->rng, 5, 2000) * 1000;
-		break;
-	case 11:
-		if (d->backup_t == 0 || rng_chance(&w->rng, 300)) {
-			facts_copy(d->backup, d->saved);
-			d->backup_t = w->t;
-		}
-		break;
-	case 12:
-		if (strchr(d->without, 'c') == NULL)
-			configure(d);
-		break;
-	case 13:
-		if (!d->policy.own_rrset && !world_late_pending(w, LATE_UPDATE))
-			world_hand_clean(w);
-		break;
-	default:
-		break;
-	}
-}
-
-/* DANE is off, and the state says that keys may be changed: somebody does. */
-static void by_hand(struct drive *d)
-{
-	struct world *w = d->w;
-	unsigned i = (unsigned)rng_upto(&w->rng, (int64_t)w->num_instances);
-	const struct winstance *in = &w->instances[i];
-	uint64_t best = 0;
-	for (size_t g = 0; g < W_GENERATIONS; g++)
-		best = in->gens[g].number > in->presented ? in->gens[g].number : best;
-	if (best != 0) {
-		world_present(w, i, best);
-		d->num_hands++;
-	}
-}
-
 static void wait(struct drive *d, const struct decision *dec)
 {
 	struct world *w = d->w;
@@ -482,7 +366,7 @@ static void wait(struct drive *d, const struct decision *dec)
 	if (trouble)
 		misfortune(d, dec);
 	if (d->faults && dec->state == RO_DISABLED && rng_chance(&w->rng, 200))
-		by_hand(d);
+		misfortune_by_hand(d);
 }
 
 /* A roll that says it is done has changed the key everywhere and left nothing behind. */

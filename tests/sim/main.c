@@ -74,6 +74,8 @@ static void policy_make(struct drive *d)
 {
 	static const uint32_t ttls[] = { 30, 60, 300, 900, 3600 };
 	static const int64_t watches[] = { 60, 600, 3600, 3600 };
+	/* who has long TTLs does not look every minute: it would only take longer */
+	bool slow = d->w->versions[0].ttl_s > 3600 || d->w->negative_ttl_s >= 3600;
 	struct rng *r = &d->w->rng;
 	d->policy = (struct policy){
 		.ttl_s = ttls[rng_upto(r, 5)],
@@ -81,7 +83,7 @@ static void policy_make(struct drive *d)
 		.floor_s = rng_chance(r, 100) ? 7200 : 0,
 		.confirmations = (unsigned)rng_between(r, 1, 4),
 		.poll_s = rng_between(r, 2, 20),
-		.watch_s = watches[rng_upto(r, 4)],
+		.watch_s = watches[rng_between(r, slow ? 2 : 0, 3)],
 		.cache_margin_s = rng_chance(r, 300) ? 100 : 0,
 		.hold_s = rng_between(r, 0, 3600),
 		.rotate_every_s = 0,

@@ -255,7 +255,7 @@ static void each_set(struct small_run *r, void (*what)(struct small_run *, struc
 
 static void excuse(struct small_run *r, struct small_set *s)
 {
-	s->excused = !all_accept(r, s);
+	s->excused = s->excused || !all_accept(r, s);
 }
 
 static void tell(struct small_run *r, struct small_set *s)
@@ -295,7 +295,7 @@ void retire(struct small_run *r, unsigned instance, unsigned generation)
 	in->num = (uint8_t)n;
 }
 
-static void arrive(struct small_run *r)
+void arrive(struct small_run *r)
 {
 	struct small_late l = r->w.late;
 	r->w.late = (struct small_late){ 0 };

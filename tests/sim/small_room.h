@@ -25,6 +25,7 @@ struct tlsa_set set_tlsa(const struct small_set *in);
 void tick(struct small_run *r, int64_t wall_ticks);
 void boot(struct small_run *r);
 void update(struct small_run *r, const struct small_set *adds, const struct small_set *deletes);
+void arrive(struct small_run *r); /* what is on its way */
 /* An instance presents, makes, deletes a generation. */
 void present(struct small_run *r, unsigned instance, unsigned generation);
 void prepare(struct small_run *r, unsigned instance);

@@ -171,7 +171,9 @@ static void step_ask(struct small_run *r, enum ask_kind kind)
 	enum fate f = fate_of(r, kind == ASK_SWAP);
 	if (happened(f) && kind == ASK_PREPARE)
 		prepare(r, d->instance);
-	else if (happened(f) && kind == ASK_SWAP)
+	else if (happened(f) && kind == ASK_SWAP && r->w.late.kind == ON_ITS_WAY_SWAP && r->w.late.instance == d->instance)
+		arrive(r); /* what was sent before is read before */
+	if (happened(f) && kind == ASK_SWAP)
 		present(r, d->instance, (unsigned)d->generation);
 	else if (happened(f) && kind == ASK_RETIRE)
 		retire(r, d->instance, (unsigned)d->generation);

@@ -299,6 +299,26 @@ static int64_t next_change(const struct world *w)
 	return next;
 }
 
+static void arrive(struct world *w, struct late *late)
+{
+	struct late l = *late;
+	bool forced = w->forced;
+	late->kind = LATE_NONE;
+	w->forced = forced || l.forced;
+	if (l.kind == LATE_UPDATE)
+		world_update(w, &l.adds, &l.deletes, l.ttl_s);
+	else
+		world_present(w, l.instance, l.generation);
+	w->forced = forced;
+}
+
+void world_swaps_arrive(struct world *w, unsigned instance)
+{
+	for (size_t i = 0; i < W_LATE; i++)
+		if (w->late[i].kind == LATE_SWAP && w->late[i].instance == instance)
+			arrive(w, &w->late[i]);
+}
+
 void world_run(struct world *w, int64_t until)
 {
 	for (int64_t next = next_change(w); next <= until; next = next_change(w)) {
@@ -313,17 +333,8 @@ void world_run(struct world *w, int64_t until)
 			s->transfer_at = 0;
 		}
 		for (size_t i = 0; i < W_LATE; i++) {
-			struct late l = w->late[i];
-			if (l.kind == LATE_NONE || l.at > w->t)
-				continue;
-			w->late[i].kind = LATE_NONE;
-			bool forced = w->forced;
-			w->forced = forced || l.forced;
-			if (l.kind == LATE_UPDATE)
-				world_update(w, &l.adds, &l.deletes, l.ttl_s);
-			else
-				world_present(w, l.instance, l.generation);
-			w->forced = forced;
+			if (w->late[i].kind != LATE_NONE && w->late[i].at <= w->t)
+				arrive(w, &w->late[i]);
 		}
 	}
 	w->t = until;

@@ -123,6 +123,8 @@ void world_tell(struct world *w);
 /* Nobody remembers what was learned since `t`: a journal was restored. */
 void world_forget(struct world *w, int64_t t);
 void world_late(struct world *w, const struct late *late);
+/* world_swaps_arrive lets the swaps on their way to an instance take effect now. */
+void world_swaps_arrive(struct world *w, unsigned instance);
 bool world_late_pending(const struct world *w, enum late_kind kind);
 
 void world_serve(struct world *w, unsigned server, unsigned version);

@@ -8,7 +8,7 @@ enum { ALL = ROLLS | OFF_ON | ASK(RQ_EMERGENCY) | ASK(RQ_EMERGENCY_FORCED) };
 
 /* Servers and instances; what is in the zone has another TTL than what we write. */
 #define WORLD(s, i, a) \
-	.servers = s, .instances = i, .algorithms = a, .ttl = 1, .zone_ttl = 2, .negative_ttl = 1, .hold = 1, .confirmations = 1
+	.servers = s, .instances = i, .algorithms = a, .ttl = 1, .zone_ttl = 3, .negative_ttl = 1, .hold = 1, .confirmations = 1
 
 const struct small_rules worlds[] = {
 	{ .name = "rolls", .words = "one server, one instance; rotate, abort, roll back at every moment", WORLD(1, 1, 1),

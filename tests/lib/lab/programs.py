@@ -3,9 +3,11 @@
 import copy
 import json
 import os
+import pty
 import shutil
 import signal
 import socket
+import subprocess
 from pathlib import Path
 
 from . import zones
@@ -297,6 +299,25 @@ class TlsaSync(Program):
     def command(self, *words, check=True, timeout=120):
         """A subcommand as an operator types it."""
         return run(self.path(), "-c", self.config_file, *words, check=check, timeout=timeout, env=sanitizer_env())
+
+    def on_terminal(self, answer, *words):
+        """A subcommand with a terminal for its input and output; (exit status, what it showed)."""
+        ours, theirs = pty.openpty()
+        child = subprocess.Popen([str(self.path()), "-c", str(self.config_file), *words], stdin=theirs, stdout=theirs,
+                                 stderr=theirs, env={**os.environ, **sanitizer_env()}, close_fds=True)
+        os.close(theirs)
+        os.write(ours, answer.encode())
+        shown = b""
+        while True:
+            try:
+                part = os.read(ours, 65536)
+            except OSError:  # how Linux says that the other side has closed
+                break
+            if not part:
+                break
+            shown += part
+        os.close(ours)
+        return child.wait(timeout=60), shown.decode(errors="replace")
 
     def ready(self):
         return bool(self.show("show info"))

@@ -181,7 +181,8 @@ static void defaults(void **state)
 	assert_int_equal(cfg->proxy.listen.num, 2);
 	assert_string_equal(cfg->proxy.listen.items[1], "[::]:25");
 	assert_int_equal(cfg->backend.data_timeout_ms, 600000);
-	assert_int_equal(cfg->smtp.max_message_size, 50 * 1024 * 1024);
+	assert_int_equal(cfg->smtp.max_message_size, 150 * 1024 * 1024);
+	assert_int_equal(cfg->backend.connect_timeout_ms, 1000);
 	assert_int_equal(cfg->smtp.max_recipients, 1000);
 	assert_int_equal(cfg->smtp.greeting_delay_ms, 0);
 	assert_int_equal(cfg->limits.queue_bytes, 65536);

@@ -345,6 +345,31 @@ static void test_chunk_events(void **state)
 	smtp_session_free(s);
 }
 
+/* While RCPTs wait for answers only RCPTs go on: a line that can't overtake them
+ * stops the reading behind it. */
+static void test_held_line(void **state)
+{
+	(void)state;
+	struct smtp_session *s = session();
+	size_t used;
+	smtp_session_greet(s);
+	(void)say(s, "EHLO me\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\n");
+	assert_false(smtp_session_wants(s)); /* no link yet */
+	smtp_session_backend_ready(s, &(struct smtp_caps){ 0 }, false);
+	(void)say(s, "");
+	assert_true(smtp_session_wants(s));
+	smtp_session_feed(s, slice_str("NOO"), &used);
+	assert_int_equal(used, 0);
+	assert_true(smtp_session_wants(s)); /* for the rest of the line */
+	smtp_session_feed(s, slice_str("NOOP\r\n"), &used);
+	assert_int_equal(used, 0);
+	assert_false(smtp_session_wants(s));
+	assert_int_equal(answer(s, 250), 250);
+	assert_true(smtp_session_wants(s));
+	assert_int_equal(say(s, "NOOP\r\n"), 250);
+	smtp_session_free(s);
+}
+
 /* Out of memory at the shell, while a link is opened or a chunk waits for DATA. */
 static void test_lost_while_waiting(void **state)
 {
@@ -406,6 +431,7 @@ int main(void)
 		cmocka_unit_test(test_what_logs_see), cmocka_unit_test(test_wrong_class_straight), cmocka_unit_test(test_offer),
 		cmocka_unit_test(test_drain),         cmocka_unit_test(test_starttls_is_not_offered_inside),
 		cmocka_unit_test(test_set_client),    cmocka_unit_test(test_chunk_events),       cmocka_unit_test(test_lost_while_waiting),
+		cmocka_unit_test(test_held_line),
 	};
 	return cmocka_run_group_tests_name("smtp/session, its shell", tests, NULL, NULL);
 }

@@ -264,6 +264,72 @@ static void swaps_without_proof(void **state)
 	}
 }
 
+/* Switched off: what was ordered in, and nobody has seen yet, must go with the rest. */
+static void removals_that_are_not_whole(void **state)
+{
+	(void)state;
+	struct fix x;
+	struct why why;
+	struct tlsa_set none = { 0 }, seen;
+	fix_make(&x);
+	x.sha512 = true;
+	assert_true(fix_until(&x, RO_STEADY, RA_NONE, 1000));
+	seen = x.served[0];
+	x.p.forms = 1u << FORM_311 | 1u << FORM_312;
+	fix_pass(&x, 300);
+	fix_look(&x);
+	assert_true(fix_until(&x, RO_PUBLISHING, RA_UPDATE, 20));
+	facts_update_sent(x.f, &x.d.adds, &x.d.deletes, 3600, fix_now(&x));
+	facts_update_done(x.f, OUTCOME_UNKNOWN, "no answer in 5s", fix_now(&x));
+	assert_int_equal(rollover_request(x.f, &x.p, RQ_DISABLE, fix_now(&x), &why), EC_OK);
+	assert_int_equal(write_of(&x, &none, &seen, &why), EC_INVARIANT);
+	assert_non_null(strstr(why.text, "not deleted with the others"));
+	assert_true(fix_until(&x, RO_WITHDRAWING, RA_UPDATE, 20));
+	assert_int_equal(x.d.deletes.num, 8);
+	assert_int_equal(write_of(&x, &none, &x.d.deletes, &why), EC_OK);
+	/* nor is anything added now */
+	assert_int_equal(write_of(&x, &seen, &none, &why), EC_INVARIANT);
+	assert_int_equal(rollover_check_swap(x.f, &x.p, 0, 8, fix_now(&x), &why), EC_INVARIANT);
+	free(x.f);
+}
+
+/* A removal of the next key's record that was lost may be late instead. */
+static void swaps_before_a_late_removal(void **state)
+{
+	(void)state;
+	struct fix x;
+	struct why why;
+	assert_true(fix_steady(&x));
+	struct tlsa t = fix_record(0, 8, 0);
+	struct tlsa_set none = { 0 }, deletes = set_of(1, &t);
+	assert_int_equal(rollover_check_swap(x.f, &x.p, 0, 8, fix_now(&x), &why), EC_OK);
+	facts_update_sent(x.f, &none, &deletes, 3600, fix_now(&x));
+	facts_update_done(x.f, OUTCOME_UNKNOWN, "no answer in 5s", fix_now(&x));
+	fix_pass(&x, 598);
+	fix_look(&x);
+	assert_int_equal(rollover_check_swap(x.f, &x.p, 0, 8, fix_now(&x), &why), EC_INVARIANT);
+	assert_non_null(strstr(why.text, "may still take effect"));
+	fix_pass(&x, 3);
+	fix_look(&x);
+	assert_int_equal(rollover_check_swap(x.f, &x.p, 0, 8, fix_now(&x), &why), EC_OK);
+	free(x.f);
+}
+
+/* However well aged: a set with a stranger's other kind would not match. */
+static void swaps_beside_another_kind(void **state)
+{
+	(void)state;
+	struct fix x;
+	struct why why;
+	assert_true(fix_steady(&x));
+	struct tlsa t = { .usage = 2, .selector = 1, .matching = 1, .len = 32, .data = { 9, 9 } };
+	assert_int_equal(rollover_check_swap(x.f, &x.p, 0, 8, fix_now(&x), &why), EC_OK);
+	assert_int_equal(tlsa_set_add(&x.f->servers[1].set, &t), EC_OK);
+	assert_int_equal(rollover_check_swap(x.f, &x.p, 0, 8, fix_now(&x), &why), EC_INVARIANT);
+	assert_non_null(strstr(why.text, "serves 2 1 1 0909"));
+	free(x.f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -272,6 +338,8 @@ int main(void)
 		cmocka_unit_test(deletes_before_the_window_is_over), cmocka_unit_test(deletes_on_old_news),
 		cmocka_unit_test(deletes_of_strangers),  cmocka_unit_test(one_change_at_a_time),
 		cmocka_unit_test(server_without_the_new_record), cmocka_unit_test(swaps_without_proof),
+		cmocka_unit_test(removals_that_are_not_whole), cmocka_unit_test(swaps_before_a_late_removal),
+		cmocka_unit_test(swaps_beside_another_kind),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -67,6 +67,8 @@ def answer(octets):
     handshake = b""
     while len(octets) >= 5:
         kind, size = octets[0], struct.unpack(">H", octets[3:5])[0]
+        if len(octets) < 5 + size:
+            break  # the rest is under way
         body, octets = octets[5:5 + size], octets[5 + size:]
         if kind == 21:
             return "alert %d" % body[1]
