@@ -59,6 +59,7 @@ struct conn {
 	bool eof_told;  /* the session knows */
 	bool broken;    /* the client's side can't be used any more */
 	bool starved;   /* in a pump: the session takes nothing of `view` */
+	bool clients_turn; /* this pump was begun by octets of the client */
 	bool blocked;   /* in a pump: input stopped because one side takes no more */
 	bool dry;       /* the channel has no more plain bytes */
 	bool shut;      /* close_notify is sent */

@@ -192,6 +192,14 @@ static bool only_head(const struct conn *c)
 	return smtp_session_deadline(c->session) == SMTP_DEADLINE_BODY && smtp_session_message_size(c->session) == 0;
 }
 
+/* grouped: the client sent commands in one go, and the backend owes the reply to a
+ * later one. What we answered at once goes out with its first answer, in one packet
+ * (RFC 2920 3.2 suggests it); a client that waits for each reply is never held up. */
+static bool grouped(const struct conn *c)
+{
+	return c->clients_turn && !c->ending && smtp_session_deadline(c->session) == SMTP_DEADLINE_BACKEND;
+}
+
 /* settle is the end of a pump: one write to each side. */
 static void settle(struct conn *c)
 {
@@ -209,7 +217,9 @@ static void settle(struct conn *c)
 		conn_break(c, SMTP_WHY_NO_MEMORY, "out of memory");
 	if (c->link != NULL && !only_head(c))
 		link_flush(c->link);
-	outbox_flush(&c->box);
+	if (!grouped(c))
+		outbox_flush(&c->box);
+	c->clients_turn = false;
 	if (c->box.error != 0)
 		conn_break(c, SMTP_WHY_EOF, uv_err_name(c->box.error));
 }
@@ -294,6 +304,7 @@ static void on_read(uv_stream_t *s, ssize_t n, const uv_buf_t *buf)
 	if (n == 0 || c->closed)
 		return;
 	note_read(c, n);
+	c->clients_turn = true;
 	conn_pump(c);
 }
 
