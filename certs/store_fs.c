@@ -390,19 +390,31 @@ static struct store_key *key_of(struct store_keys *keys, enum key_algorithm algo
 	return NULL;
 }
 
+/* Reads a generation for one key in it: `*out`, in `keys`, which is the caller's to free
+ * whatever is returned. */
+static enum ec read_key(struct store *s, const char *identity, uint64_t number, enum key_algorithm algorithm,
+                        char name[STORE_NAME_SIZE], struct store_keys *keys, const struct store_key **out, struct why *why)
+{
+	*keys = (struct store_keys){ 0 };
+	enum ec ec = store_canonical(identity, name, why);
+	if (ec == EC_OK)
+		ec = store_read(s, name, number, keys, why);
+	if (ec != EC_OK)
+		return ec;
+	*out = key_of(keys, algorithm);
+	if (*out == NULL)
+		return why_set(why, EC_NOT_FOUND, "%s generation %" PRIu64 " has no %s key", name, number,
+		               key_algorithm_name(algorithm));
+	return EC_OK;
+}
+
 enum ec store_csr(struct store *s, const char *identity, uint64_t number, enum key_algorithm algorithm,
                   struct bytes *out_pem, struct why *why)
 {
 	char name[STORE_NAME_SIZE];
 	struct store_keys keys;
-	enum ec ec = store_canonical(identity, name, why);
-	if (ec != EC_OK)
-		return ec;
-	ec = store_read(s, name, number, &keys, why);
-	const struct store_key *k = ec == EC_OK ? key_of(&keys, algorithm) : NULL;
-	if (ec == EC_OK && k == NULL)
-		ec = why_set(why, EC_NOT_FOUND, "%s generation %" PRIu64 " has no %s key", name, number,
-		             key_algorithm_name(algorithm));
+	const struct store_key *k = NULL;
+	enum ec ec = read_key(s, identity, number, algorithm, name, &keys, &k, why);
 	if (ec == EC_OK)
 		ec = make_csr(slice_of(k->key_pem.p, k->key_pem.len), name, out_pem, why);
 	store_keys_fini(&keys);
@@ -457,14 +469,8 @@ enum ec store_renew(struct store *s, const char *identity, uint64_t number, enum
 	char name[STORE_NAME_SIZE];
 	struct store_keys keys;
 	struct bytes chain = { 0 };
-	enum ec ec = store_canonical(identity, name, why);
-	if (ec != EC_OK)
-		return ec;
-	ec = store_read(s, name, number, &keys, why);
-	const struct store_key *k = ec == EC_OK ? key_of(&keys, algorithm) : NULL;
-	if (ec == EC_OK && k == NULL)
-		ec = why_set(why, EC_NOT_FOUND, "%s generation %" PRIu64 " has no %s key", name, number,
-		             key_algorithm_name(algorithm));
+	const struct store_key *k = NULL;
+	enum ec ec = read_key(s, identity, number, algorithm, name, &keys, &k, why);
 	if (ec == EC_OK)
 		ec = make_self_signed(slice_of(k->key_pem.p, k->key_pem.len), name, now, life_s, &chain, why);
 	if (ec == EC_OK)

@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "base/ask_fs.h"
-#include "config/config.h"
+#include "config/load_fs.h"
 #include "tlsa-sync/alone_uv.h"
 
 enum { ANSWER_TIMEOUT_MS = 15000 };
@@ -55,6 +55,17 @@ static bool find_socket(struct cmd *cmd)
 	free(errs);
 	bytes_fini(&text);
 	return cmd->socket_found != NULL;
+}
+
+struct config *cmd_load(const struct cmd *cmd)
+{
+	struct config *cfg = NULL;
+	struct config_errors *errs = calloc(1, sizeof *errs);
+	if (errs != NULL && config_load(cmd->config_path, CONFIG_FOR_TLSA_SYNC, &cfg, errs) != EC_OK)
+		for (size_t i = 0; i < errs->num; i++)
+			(void)fprintf(stderr, "%s\n", errs->items[i]);
+	free(errs);
+	return cfg;
 }
 
 struct request cmd_request(const struct cmd *cmd, enum request_verb verb)

@@ -9,6 +9,8 @@
 #include "tlsa-sync/commands.h"
 #include "tlsa-sync/request.h"
 
+struct config;
+
 /* CMD_CONFIG ends the program with status 2 too, but without a word on usage. */
 enum cmd_exit { CMD_OK = 0, CMD_REFUSED = 1, CMD_USAGE = 2, CMD_UNREACHABLE = 3, CMD_CONFIG };
 
@@ -31,6 +33,10 @@ struct request cmd_request(const struct cmd *cmd, enum request_verb verb);
  * whatever it says; otherwise CMD_UNREACHABLE (nothing is printed: cmd_complain), or
  * CMD_CONFIG or CMD_REFUSED with words on standard error. */
 enum cmd_exit cmd_ask(struct cmd *cmd, const struct request *r, json_t **out) MUST_CHECK;
+
+/* cmd_load reads the configuration, and looks at the files that it names, for a command that is
+ * to act on it. Returns it, the caller's; or NULL, with what is wrong on standard error. */
+struct config *cmd_load(const struct cmd *cmd);
 
 /* cmd_complain says on standard error why the daemon can't be asked. */
 void cmd_complain(const struct cmd *cmd);

@@ -1,28 +1,16 @@
 /* tlsa-sync check-publisher [IDENTITY]: could DNS be changed, if it had to be? */
 #include <stdio.h>
-#include <stdlib.h>
 #include <strings.h>
 
 #include "base/log_fs.h"
-#include "config/load_fs.h"
+#include "config/config.h"
 #include "tlsa-sync/check_publisher_uv.h"
 #include "tlsa-sync/cmd_ask_fs.h"
-
-static struct config *load(const char *path)
-{
-	struct config *cfg = NULL;
-	struct config_errors *errs = calloc(1, sizeof *errs);
-	if (errs != NULL && config_load(path, CONFIG_FOR_TLSA_SYNC, &cfg, errs) != EC_OK)
-		for (size_t i = 0; i < errs->num; i++)
-			(void)fprintf(stderr, "%s\n", errs->items[i]);
-	free(errs);
-	return cfg;
-}
 
 int cmd_check_publisher(struct cmd *cmd)
 {
 	const char *identity = cmd->options.identity;
-	struct config *cfg = load(cmd->config_path);
+	struct config *cfg = cmd_load(cmd);
 	if (cfg == NULL)
 		return CMD_CONFIG;
 	log_setup((enum log_format)cfg->log.format, LOG_ERROR, "tlsa-sync"); /* what goes wrong is in the lines printed */

@@ -1,27 +1,15 @@
 /* tlsa-sync run: the daemon, in the foreground. */
 #include <stdbool.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "base/log_fs.h"
-#include "config/load_fs.h"
+#include "config/config.h"
 #include "tlsa-sync/cmd_ask_fs.h"
 #include "tlsa-sync/daemon_uv.h"
 
-static struct config *load(const char *path)
-{
-	struct config *cfg = NULL;
-	struct config_errors *errs = calloc(1, sizeof *errs);
-	if (errs != NULL && config_load(path, CONFIG_FOR_TLSA_SYNC, &cfg, errs) != EC_OK)
-		for (size_t i = 0; i < errs->num; i++)
-			(void)fprintf(stderr, "%s\n", errs->items[i]);
-	free(errs);
-	return cfg;
-}
-
 int cmd_run(struct cmd *cmd)
 {
-	struct config *cfg = load(cmd->config_path);
+	struct config *cfg = cmd_load(cmd);
 	if (cfg == NULL)
 		return CMD_CONFIG;
 	struct config *before = NULL; /* what ran before a reload */

@@ -43,6 +43,28 @@ static struct controller *find(struct daemon *d, const struct request *r, enum e
 	return *out_ec == EC_OK ? daemon_world(d)->controllers[i] : NULL;
 }
 
+/* The view of the identity that is asked about, the caller's to free; NULL: `*refused` is
+ * the answer. */
+static struct view *view_of(struct daemon *d, const struct request *r, json_t **refused)
+{
+	enum ec ec;
+	struct why why = { 0 };
+	struct controller *c = find(d, r, &ec, &why);
+	struct view *v = c == NULL ? NULL : calloc(1, sizeof *v);
+	if (v != NULL)
+		controller_view(c, v);
+	else
+		*refused = c == NULL ? refusal(ec, &why) : out_of_memory();
+	return v;
+}
+
+/* The same told twice: as `value`, which is taken over, under its name, and in words. */
+static json_t *told(const struct view *v, const char *name, json_t *value, const struct bytes *text)
+{
+	return json_pack("{s:b, s:s, s:o, s:o}", "ok", 1, "identity", v->facts->identity, name, value, "text",
+	                 json_text(bytes_slice(text)));
+}
+
 /* --- status --- */
 
 static enum ec text_of(struct view *views, size_t num, bool colour, struct bytes *out)
@@ -119,23 +141,18 @@ static json_t *answer_roll(struct daemon *d, const struct request *r)
 		[ROLL_BACK] = "back",
 		[ROLL_ABORTED] = "aborted",
 	};
-	enum ec ec;
-	struct why why = { 0 };
-	struct controller *c = find(d, r, &ec, &why);
-	if (c == NULL)
-		return refusal(ec, &why);
-	struct view *v = calloc(1, sizeof *v);
+	json_t *answer = NULL;
+	struct view *v = view_of(d, r, &answer);
 	if (v == NULL)
-		return out_of_memory();
-	controller_view(c, v);
+		return answer;
 	const struct fact_roll *roll = &v->facts->roll;
 	const char *end = roll->asked.count_ms == 0 ? "none" : roll->ended.count_ms == 0 ? "running" : ends[roll->end];
-	json_t *answer = json_pack("{s:b, s:s, s:s, s:o, s:o, s:I, s:I, s:s, s:I, s:b, s:o}", "ok", 1, "identity",
-	                           v->facts->identity, "state", rollover_states[v->decision.state].name, "why",
-	                           json_text(slice_str(v->decision.why)), "waiting_for",
-	                           json_text(slice_str(v->decision.waiting_for)), "at", (json_int_t)v->decision.at.s, "now",
-	                           (json_int_t)v->now.wall.s, "roll", end, "asked", (json_int_t)roll->asked.count_ms, "disabled",
-	                           (int)(v->facts->off.asked.count_ms != 0), "trouble", json_text(slice_str(v->trouble)));
+	answer = json_pack("{s:b, s:s, s:s, s:o, s:o, s:I, s:I, s:s, s:I, s:b, s:o}", "ok", 1, "identity",
+	                   v->facts->identity, "state", rollover_states[v->decision.state].name, "why",
+	                   json_text(slice_str(v->decision.why)), "waiting_for",
+	                   json_text(slice_str(v->decision.waiting_for)), "at", (json_int_t)v->decision.at.s, "now",
+	                   (json_int_t)v->now.wall.s, "roll", end, "asked", (json_int_t)roll->asked.count_ms, "disabled",
+	                   (int)(v->facts->off.asked.count_ms != 0), "trouble", json_text(slice_str(v->trouble)));
 	free(v);
 	return answer == NULL ? out_of_memory() : answer;
 }
@@ -186,22 +203,15 @@ static enum ec plan_of(const struct view *v, const struct request *r, struct pla
 
 static json_t *answer_plan(struct daemon *d, const struct request *r)
 {
-	enum ec ec;
 	struct why why = { 0 };
-	struct controller *c = find(d, r, &ec, &why);
-	if (c == NULL)
-		return refusal(ec, &why);
-	struct view *v = calloc(1, sizeof *v);
-	struct plan *plan = calloc(1, sizeof *plan);
 	struct bytes text = { 0 };
-	ec = v == NULL || plan == NULL ? EC_NO_MEMORY : EC_OK;
-	if (ec == EC_OK) {
-		controller_view(c, v);
-		ec = plan_of(v, r, plan, &text);
+	json_t *answer = NULL;
+	struct view *v = view_of(d, r, &answer);
+	struct plan *plan = calloc(1, sizeof *plan);
+	if (v != NULL) {
+		enum ec ec = plan == NULL ? EC_NO_MEMORY : plan_of(v, r, plan, &text);
+		answer = ec == EC_OK ? told(v, "plan", plan_json(plan), &text) : refusal(ec, &why);
 	}
-	json_t *answer = ec != EC_OK ? refusal(ec, &why)
-	                             : json_pack("{s:b, s:s, s:o, s:o}", "ok", 1, "identity", controller_identity(c), "plan",
-	                                         plan_json(plan), "text", json_text(bytes_slice(&text)));
 	bytes_fini(&text);
 	free(plan);
 	free(v);
@@ -212,20 +222,14 @@ static json_t *answer_plan(struct daemon *d, const struct request *r)
 
 static json_t *answer_explain(struct daemon *d, const struct request *r)
 {
-	enum ec ec;
 	struct why why = { 0 };
-	struct controller *c = find(d, r, &ec, &why);
-	if (c == NULL)
-		return refusal(ec, &why);
-	struct view *v = calloc(1, sizeof *v);
 	struct bytes text = { 0 };
-	if (v == NULL)
-		return out_of_memory();
-	controller_view(c, v);
-	ec = explain_text(v, r->colour, &text);
-	json_t *answer = ec != EC_OK ? refusal(ec, &why)
-	                             : json_pack("{s:b, s:s, s:o, s:o}", "ok", 1, "identity", controller_identity(c), "explain",
-	                                         explain_json(v), "text", json_text(bytes_slice(&text)));
+	json_t *answer = NULL;
+	struct view *v = view_of(d, r, &answer);
+	if (v != NULL) {
+		enum ec ec = explain_text(v, r->colour, &text);
+		answer = ec == EC_OK ? told(v, "explain", explain_json(v), &text) : refusal(ec, &why);
+	}
 	bytes_fini(&text);
 	free(v);
 	return answer;

@@ -16,8 +16,8 @@ Where the backend offers them, envelopes have DSN parameters, and UTF-8 in their
     tests/lib/labroot exec env DIFF_SESSIONS=10000 DANEGATE_BIN=$PWD/build/asan/bin \\
         /usr/bin/python3 -m pytest -p no:cacheprovider -s --timeout=0 tests/e2e/test_differential.py
 
-runs 10,000 for Postfix and Exim and 5,000 for OpenSMTPD (some ten minutes each) instead of the few of `tests/run`. The seed is printed; DIFF_SEED=… DIFF_ONLY=17 plays
-session 17 of that seed again.
+runs 10,000 for Postfix and Exim and 5,000 for OpenSMTPD (five to ten minutes each) instead of the few of
+`tests/run`. The seed is printed; DIFF_SEED=… DIFF_ONLY=17 plays session 17 of that seed again.
 """
 
 import collections

@@ -7,7 +7,7 @@ from lab import zones
 from lab.primaries import EXAMPLES
 from lab.proc import run, wait_until
 from lab.query import tlsa_at
-from lab.traffic import Traffic
+from lab.traffic import roll_under_traffic
 
 
 def check_publisher(sync):
@@ -26,13 +26,7 @@ def status_with(sync, *texts, deadline_s=30):
 
 def roll(world, edge, sync):
     """A whole roll while mail flows; afterwards every server serves exactly what the edge has."""
-    first = edge.identity()["presented"]
-    with Traffic(world.sender, world.backend, per_second=4) as traffic:
-        sync.command("rotate", "--wait")
-        traffic.more(3)
-        account = traffic.finish()
-    assert account.is_perfect(), account
-    assert edge.identity()["presented"] > first
+    roll_under_traffic(world, edge, sync)
     assert all(served == edge.records() for served in world.dns.served().values())
 
 

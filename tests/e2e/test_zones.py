@@ -6,7 +6,7 @@ import pytest
 from lab import zones
 from lab.proc import wait_until
 from lab.query import ask, answers
-from lab.traffic import Traffic
+from lab.traffic import roll_under_traffic
 
 
 @pytest.fixture(scope="module")
@@ -40,13 +40,7 @@ def test_roll_behind_an_alias(shaped, stage):
     assert at_alias() == edge.records()
     text = sync.command("status").stdout
     assert zones.ROOT_SERVER in text and zones.SIX_SECONDARY in text and "has the alias" in text, text
-    first = edge.identity()["presented"]
-    with Traffic(world.sender, world.backend, per_second=4) as traffic:
-        sync.command("rotate", "--wait")
-        traffic.more(3)
-        account = traffic.finish()
-    assert account.is_perfect(), account
-    assert edge.identity()["presented"] > first
+    roll_under_traffic(world, edge, sync)
     assert at_alias() == edge.records()
     for server in world.dns.servers:
         found = answers(ask(server.address, f"_25._tcp.{zones.MX}.", "CNAME"), "CNAME")

@@ -12,7 +12,8 @@ static const int64_t noon_ms = INT64_C(1000) * TICK_MS;
 /* ---- moments ---- */
 
 /* Which moments are compared with which, beside with now. */
-enum kind { BOOTED, HEARD, ASKED, ANSWERED, PROVEN, RUN, COUNTED, TTL_SEEN, PROBE_AT, PROBED, LOOKED, FOUND, NOT_FOUND, SENT, BEGUN, HELD, ADDED,
+enum kind { BOOTED, HEARD, ASKED, ANSWERED, PROVEN, RUN, COUNTED, TTL_SEEN, PROBE_AT, PROBED, LOOKED, FOUND, NOT_FOUND, SENT,
+	    BEGUN, HELD, ADDED,
 	    DELETED, CLEARED, OFF_ASKED, GONE, WATCHED, KINDS };
 #define WITH(kind) (1U << (kind))
 static const unsigned compared[KINDS] = {

@@ -395,6 +395,8 @@ bool drive_step(struct drive *d)
 	}
 	const struct fact_roll *roll = &d->facts->roll;
 	bool running = roll->asked.count_ms != 0 && roll->ended.count_ms == 0;
+	if (d->w->off && d->facts->off.asked.count_ms == 0)
+		world_tell(d->w); /* switched on again: by the operator, or with an old journal */
 	d->w->off = d->facts->off.asked.count_ms != 0;
 	d->w->forced = running && roll->emergency && roll->forced;
 	rollover_decide(d->facts, &d->policy, drive_now(d), &dec);

@@ -92,7 +92,7 @@ static void policy_make(struct drive *d)
 		.default_identity = rng_chance(r, 800),
 	};
 	/* The zone has room for sixteen records. */
-	bool small = d->w->num_instances < W_INSTANCES && d->w->foreign.len == 0;
+	bool small = d->w->num_instances == 1 && d->w->foreign.len == 0;
 	if (small && rng_chance(r, 300))
 		d->policy.forms = rng_chance(r, 500) ? 1U << FORM_312 : 1U << FORM_311 | 1U << FORM_312;
 	if (small && rng_chance(r, 300))

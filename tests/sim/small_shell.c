@@ -42,7 +42,8 @@ static void report(struct small_run *r, unsigned i)
 			memcpy(k->chain[0].cert_sha256, record_tlsa(record_make(HAND_301, a, i, in->generations[g])).data, 32);
 		}
 	}
-	struct report rep = { .algorithms = (1U << r->rules->algorithms) - 1, .active = in->active, .presented = in->active, .num_generations = in->num, .generations = gens };
+	struct report rep = { .algorithms = (1U << r->rules->algorithms) - 1, .active = in->active, .presented = in->active,
+		              .num_generations = in->num, .generations = gens };
 	struct why why = { 0 };
 	if (facts_report(r->facts, i, &rep, now(r), &why) != EC_OK)
 		fail(r, "facts_report", why.text);

@@ -129,6 +129,17 @@ class Traffic:
         )
 
 
+def roll_under_traffic(world, edge, sync):
+    """A whole roll while mail flows: no message notices, and the edge presents a newer key."""
+    first = edge.identity()["presented"]
+    with Traffic(world.sender, world.backend, per_second=4) as traffic:
+        sync.command("rotate", "--wait")
+        traffic.more(3)
+        account = traffic.finish()
+    assert account.is_perfect(), account
+    assert edge.identity()["presented"] > first, edge.identity()
+
+
 def since(before, now):
     """What was counted after `before` was taken."""
     return {k: n - before.get(k, 0) for k, n in now.items() if n > before.get(k, 0)}

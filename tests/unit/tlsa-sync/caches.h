@@ -88,7 +88,7 @@ static inline void caches_check(struct caches *c, const struct fix *x)
 }
 
 /* caches_until is fix_until with the guard on, and the check after each round. False also when the
- * guard refuses (x->refused) or a cache holds what does not match (c->broken). */
+ * guard refuses (x->said) or a cache holds what does not match (c->broken). */
 static inline bool caches_until(struct caches *c, struct fix *x, enum rollover_state state,
                                 enum rollover_action action, unsigned rounds)
 {
@@ -98,10 +98,10 @@ static inline bool caches_until(struct caches *c, struct fix *x, enum rollover_s
 			return true;
 		caches_note(c, x);
 		if (d->action == RA_UPDATE &&
-		    rollover_check_write(x->f, &x->p, &d->adds, &d->deletes, fix_now(x), &x->refused) != EC_OK)
+		    rollover_check_write(x->f, &x->p, &d->adds, &d->deletes, fix_now(x), &x->said) != EC_OK)
 			return false;
 		if (d->action == RA_SWAP &&
-		    rollover_check_swap(x->f, &x->p, d->instance, d->generation, fix_now(x), &x->refused) != EC_OK)
+		    rollover_check_swap(x->f, &x->p, d->instance, d->generation, fix_now(x), &x->said) != EC_OK)
 			return false;
 		(void)fix_until(x, RO_NUM_STATES, RA_NUM_ACTIONS, 1);
 		caches_note(c, x);

@@ -26,7 +26,7 @@ struct fix {
 	enum fact_validity validity;
 	struct wall signature;
 	struct decision d;
-	struct why refused; /* the guard, in caches.h */
+	struct why said; /* by the core, to what was asked of it last: caches.h, history.h */
 };
 
 static inline struct stamp fix_now(struct fix *x)
