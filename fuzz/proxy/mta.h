@@ -20,6 +20,10 @@ struct mta {
 	bool odd;            /* has said something that is not exactly one reply to one question */
 	bool in_mail, in_data, in_chunk;
 	bool chunking;       /* offers CHUNKING and BINARYMIME */
+	bool eager;          /* says 354 also when there is no recipient */
+	bool for_nobody;     /* has said such a 354: no octet may follow */
+	bool been_eager;     /* on any link */
+	bool sender;         /* MAIL was answered 2yz */
 	bool binary;         /* BODY=BINARYMIME was said */
 	bool last;           /* the chunk is the last one */
 	uint64_t chunk_left;

@@ -268,7 +268,7 @@ static void on_yes(struct backend *b, enum asked what)
 		ask_ehlo(b);
 		break;
 	case ASK_RCPT:
-		/* A recipient for a sender it has refused is worth nothing: no DATA follows. */
+		/* A recipient for a sender it has refused is worth nothing: no message follows. */
 		give_answer(b, b->mail_refused ? &b->refusal : &b->reader);
 		break;
 	case ASK_DATA:

@@ -14,7 +14,7 @@ static const struct step_row steps[] = {
 	[ST_OPENING] = { "opening", STEP(ST_RCPT) | STEP(ST_MAIL) | STEP(ST_CLOSED) },
 	[ST_RCPT] = { "rcpt", STEP(ST_OPENING) | STEP(ST_MAIL) | STEP(ST_DATA_WAIT) | STEP(ST_CHUNK_WAIT) |
 	                              STEP(ST_CHUNK) | STEP(ST_READY) | STEP(ST_CLOSED) },
-	[ST_DATA_WAIT] = { "data_wait", STEP(ST_BODY) | STEP(ST_RCPT) | STEP(ST_READY) | STEP(ST_CLOSED) },
+	[ST_DATA_WAIT] = { "data_wait", STEP(ST_BODY) | STEP(ST_RCPT) | STEP(ST_MAIL) | STEP(ST_READY) | STEP(ST_CLOSED) },
 	[ST_BODY] = { "body", STEP(ST_FINAL) | STEP(ST_READY) | STEP(ST_CLOSED) },
 	[ST_CHUNK_WAIT] = { "chunk_wait", STEP(ST_CHUNK) | STEP(ST_CLOSED) },
 	[ST_CHUNK] = { "chunk", STEP(ST_START) | STEP(ST_READY) | STEP(ST_MAIL) | STEP(ST_RCPT) |
@@ -204,7 +204,9 @@ bool smtp_session_wants(const struct smtp_session *s)
 {
 	if (s->state == ST_CLOSED || s->state == ST_TLS)
 		return false;
-	return !session_waits(s) || (s->state == ST_RCPT && s->txn->pending < PENDING_MAX && !s->held);
+	if (!session_waits(s))
+		return true;
+	return s->state == ST_RCPT && s->txn->early == EARLY_NONE && s->txn->pending < PENDING_MAX && !s->held;
 }
 
 static void early_talk(struct smtp_session *s)

@@ -45,7 +45,7 @@
  *  OPEN_BACKEND  finds or dials a link for ev.mail/ev.rcpt  backend_ready or backend_lost
  *  MAIL          backend_mail(link, ev.mail)                –  (its refusal comes as the answer to RCPT)
  *  RCPT          backend_rcpt(link, ev.rcpt)                backend_answer, one per RCPT, in order, or backend_lost
- *  DATA          backend_data(link)                         backend_answer, or backend_lost
+ *  DATA          backend_data(link)                         backend_answer, or backend_lost: behind those of RCPTs
  *  CHUNK         backend_chunk(link, ev.chunk_…): BDAT      –  (BODY follows, ev.chunk_size octets in all)
  *  CHUNK_END     backend_chunk_end(link): they are all out  backend_answer, or backend_lost
  *  BODY          queues ev.ranges for the backend           – (backend_lost at any time)
@@ -57,7 +57,9 @@
  *                ev.reason says why. Last event.
  *
  * MAIL and the first RCPT come straight after backend_ready, so they share a
- * packet. A link that is reused for the next message gets MAIL without RSET.
+ * packet, and so do further RCPTs and DATA if the client has sent them in one group
+ * and the backend offers PIPELINING (RFC 2920 3.1): DATA may come while RCPTs are
+ * unanswered. A link that is reused for the next message gets MAIL without RSET.
  * An answer that relay/backend.h reports as not understood is backend_lost with
  * its reason. Calls that do not fit the state (a late answer) are ignored.
  *

@@ -160,6 +160,46 @@ size_t session_message_begin(struct smtp_session *s, enum smtp_data_form form)
 	return w.len;
 }
 
+void session_data(struct smtp_session *s)
+{
+	struct txn *t = s->txn;
+	if (t->pending > 0) { /* the line has been looked at: it may overtake */
+		t->early = EARLY_SENT;
+		session_emit(s, SMTP_EV_DATA, SMTP_WHY_NONE);
+		return;
+	}
+	if (t->spoiled != SMTP_R_NONE) {
+		session_reply_spoiled(s);
+		session_txn_end(s);
+		return;
+	}
+	if (t->accepted == 0) {
+		session_refuse(s, SMTP_R_NEED_RCPT);
+		return;
+	}
+	/* RFC 3030 3: "cannot be used with the DATA command". */
+	if (t->mail.body == SMTP_BODY_BINARYMIME) {
+		session_refuse(s, SMTP_R_NEED_BDAT);
+		return;
+	}
+	session_enter(s, ST_DATA_WAIT);
+	session_emit(s, SMTP_EV_DATA, SMTP_WHY_NONE);
+}
+
+/* Behind the answer to the last RCPT it is the turn of a DATA that came early. */
+static void early_due(struct smtp_session *s)
+{
+	struct txn *t = s->txn;
+	if (s->state == ST_CLOSED || t->early == EARLY_NONE || t->pending > 0)
+		return;
+	bool asked = t->early == EARLY_SENT && t->link != LINK_NONE;
+	t->early = EARLY_NONE;
+	if (asked)
+		session_enter(s, ST_DATA_WAIT);
+	else
+		session_data(s);
+}
+
 void smtp_session_backend_ready(struct smtp_session *s, const struct smtp_caps *caps, bool reused)
 {
 	const uint32_t needs_binary = SMTP_CAP_BINARYMIME | SMTP_CAP_CHUNKING;
@@ -182,6 +222,7 @@ void smtp_session_backend_ready(struct smtp_session *s, const struct smtp_caps *
 		t->pending = 0;
 		session_enter(s, ST_MAIL);
 		session_reply(s, lacks);
+		early_due(s);
 		return;
 	}
 	t->link = LINK_OPEN;
@@ -191,6 +232,10 @@ void smtp_session_backend_ready(struct smtp_session *s, const struct smtp_caps *
 	session_enter(s, ST_RCPT);
 	session_emit(s, SMTP_EV_MAIL, SMTP_WHY_NONE);
 	session_emit(s, SMTP_EV_RCPT, SMTP_WHY_NONE);
+	if (t->early == EARLY_HELD && (t->link_caps & SMTP_CAP_PIPELINING) != 0) {
+		t->early = EARLY_SENT;
+		session_emit(s, SMTP_EV_DATA, SMTP_WHY_NONE);
+	}
 }
 
 /* Prints the backend's refusal (4yz, 5yz) or its consent as `code`. */
@@ -234,10 +279,26 @@ static void answer_rcpt(struct smtp_session *s, const struct smtp_answer *a)
 	session_pass_answer(s, a, a->code, "", false);
 }
 
+/* DATA went early, and no recipient was accepted: the answer is ours. A backend that
+ * wants a message for nobody gets none (RFC 2920 3.1 would send it a lone dot). */
+static void refuse_data_for_nobody(struct smtp_session *s, bool go_on)
+{
+	if (go_on) {
+		session_emit(s, SMTP_EV_ABORT, smtp_reply_row(SMTP_R_NEED_RCPT)->reason);
+		s->txn->link = LINK_NONE;
+	}
+	session_enter(s, s->txn->link == LINK_NONE ? ST_MAIL : ST_RCPT);
+	session_refuse(s, SMTP_R_NEED_RCPT);
+}
+
 static void answer_data(struct smtp_session *s, const struct smtp_answer *a)
 {
 	struct txn *t = s->txn;
 	bool chunk = s->state == ST_CHUNK_WAIT;
+	if (t->accepted == 0) {
+		refuse_data_for_nobody(s, a->code == 354);
+		return;
+	}
 	if (a->code == 354) {
 		t->begun = true;
 		(void)session_message_begin(s, t->data.form);
@@ -290,6 +351,7 @@ void smtp_session_backend_answer(struct smtp_session *s, const struct smtp_answe
 		answer_data(s, a);
 	} else if (rcpt) {
 		answer_rcpt(s, a);
+		early_due(s);
 	} else if (chunk) {
 		session_chunk_answered(s, a);
 	} else {
@@ -303,6 +365,7 @@ static void lost_rcpt(struct smtp_session *s, enum smtp_reply_id id)
 	struct txn *t = s->txn;
 	if (t->reused && !t->answered && t->pending == 1 && !t->retried) {
 		t->retried = true;
+		t->early = t->early == EARLY_NONE ? EARLY_NONE : EARLY_HELD;
 		session_enter(s, ST_OPENING);
 		session_emit(s, SMTP_EV_OPEN_BACKEND, SMTP_WHY_NONE);
 		return;
@@ -313,6 +376,7 @@ static void lost_rcpt(struct smtp_session *s, enum smtp_reply_id id)
 		session_enter(s, ST_MAIL); /* the next RCPT may find a link again */
 	for (; t->pending > 0; t->pending--)
 		session_reply(s, id);
+	early_due(s);
 }
 
 void smtp_session_backend_lost(struct smtp_session *s, enum smtp_reason reason)
@@ -328,11 +392,16 @@ void smtp_session_backend_lost(struct smtp_session *s, enum smtp_reason reason)
 		t->pending = 0;
 		session_enter(s, ST_MAIL);
 		session_reply(s, id);
+		early_due(s);
 		break;
 	case ST_RCPT:
 		lost_rcpt(s, id);
 		break;
 	case ST_DATA_WAIT:
+		if (t->accepted == 0) {
+			refuse_data_for_nobody(s, false);
+			break;
+		}
 		session_reply(s, id);
 		session_txn_end(s);
 		break;

@@ -191,22 +191,7 @@ static void do_rcpt(struct smtp_session *s, const struct call *c)
 static void do_data(struct smtp_session *s, const struct call *c)
 {
 	(void)c;
-	if (s->txn->spoiled != SMTP_R_NONE) {
-		session_reply_spoiled(s);
-		session_txn_end(s);
-		return;
-	}
-	if (s->txn->accepted == 0) {
-		session_refuse(s, SMTP_R_NEED_RCPT);
-		return;
-	}
-	/* RFC 3030 3: "cannot be used with the DATA command". */
-	if (s->txn->mail.body == SMTP_BODY_BINARYMIME) {
-		session_refuse(s, SMTP_R_NEED_BDAT);
-		return;
-	}
-	session_enter(s, ST_DATA_WAIT);
-	session_emit(s, SMTP_EV_DATA, SMTP_WHY_NONE);
+	session_data(s);
 }
 
 /* Whatever is wrong with BDAT, its octets follow: they are counted off before
@@ -365,16 +350,27 @@ static void run(struct smtp_session *s, struct slice line, size_t behind)
 		rule->effect(s, &c);
 }
 
-/* While RCPTs wait for their answers, only another good RCPT may overtake them
- * to the backend: everything else is answered by us, and answers keep their
- * order (RFC 2920 3.2). A line that stays is offered to us again. */
+/* data_may_overtake: the link pipelines, and nothing is wrong with this DATA but
+ * perhaps that no recipient will be accepted. */
+static bool data_may_overtake(const struct txn *t, struct slice line, struct slice arg)
+{
+	return (t->link_caps & SMTP_CAP_PIPELINING) != 0 && t->mail.body != SMTP_BODY_BINARYMIME &&
+	       !has_control(line) && smtp_trim(arg).len == 0 && line.len + 2 <= SMTP_LINE_BASE;
+}
+
+/* While RCPTs wait for their answers, only another good RCPT, or the DATA that ends
+ * their group, may overtake them to the backend: everything else is answered by us, and
+ * answers keep their order (RFC 2920 3.2). A line that stays is offered to us again. */
 static bool may_overtake(const struct smtp_session *s, enum ec ec, struct slice line)
 {
 	const struct txn *t = s->txn;
 	struct slice arg;
 	struct smtp_rcpt rcpt;
-	if (ec != EC_OK || smtp_verb_find(line, &arg) != SMTP_RCPT || t->spoiled != SMTP_R_NONE)
+	if (ec != EC_OK || t->spoiled != SMTP_R_NONE)
 		return false;
+	enum smtp_verb verb = smtp_verb_find(line, &arg);
+	if (verb != SMTP_RCPT)
+		return verb == SMTP_DATA && data_may_overtake(t, line, arg);
 	/* A link used before may turn out dead: with one RCPT we can start over. */
 	if (t->reused && !t->answered)
 		return false;

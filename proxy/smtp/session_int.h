@@ -36,6 +36,25 @@ enum link {
 	LINK_DATA, /* DATA, or half a chunk: only closing the link ends it */
 };
 
+/* A client's DATA that came in one group with RCPTs which the backend has not answered
+ * yet (RFC 2920 3.1). While there is one, no line of the client is taken, `pending` is
+ * not 0, and the state is ST_RCPT or, for a second try, ST_OPENING.
+ *
+ *  - The client gets its answer behind those of the RCPTs, as if it had come then.
+ *  - With no recipient accepted that answer is ours, NEED_RCPT, whatever the backend says
+ *    to its DATA and whatever becomes of the link. A 354 then costs the link: neither an
+ *    octet nor a dot goes out, so nothing is ever a message.
+ *  - A second try is safe: it is for a link that has answered nothing in this transaction,
+ *    and octets of a message go out only behind a 354 of the same link, which comes
+ *    behind a recipient it has accepted (`answered` is set then). What the lost link may
+ *    have read is commands; no message can be there twice. DATA goes with the RCPT
+ *    to the new link, in the same group if that one pipelines. */
+enum early {
+	EARLY_NONE,
+	EARLY_HELD, /* not with this link: it goes when the last RCPT is answered */
+	EARLY_SENT, /* the link has it, behind the RCPTs: then comes ST_DATA_WAIT */
+};
+
 enum { PENDING_MAX = 32, QUEUE_MAX = PENDING_MAX + 12, REFUSAL_MAX = 640 };
 
 /* One transaction; lives from MAIL to its end. */
@@ -45,6 +64,7 @@ struct txn {
 	enum link link;
 	uint32_t pending;          /* RCPTs the backend owes an answer */
 	uint32_t accepted;
+	enum early early;
 	bool answered;             /* this link has answered something in this transaction */
 	bool reused, retried;
 	bool begun;                /* the client has begun to send it */
@@ -137,6 +157,9 @@ void session_txn_end(struct smtp_session *s);
 void session_spoil(struct smtp_session *s, enum smtp_reply_id why);
 void session_spoil_words(struct smtp_session *s, const struct smtp_answer *a);
 void session_reply_spoiled(struct smtp_session *s);
+
+/* session_data does what a DATA that is in order demands: refuses it, or passes it on. */
+void session_data(struct smtp_session *s);
 
 /* Octets of messages (session_body.c). session_message_begin puts our Received:
  * before the first one and returns its length. session_pass_on passes on what the

@@ -103,6 +103,7 @@ static bool take_output(struct conn *c)
 
 static void body(struct conn *c, const struct smtp_event *ev)
 {
+	c->mail_recipients = smtp_session_num_recipients(c->session); /* DATA may have gone before they were known */
 	if (link_queue_ranges(c->link, ev->ranges, ev->num_ranges) != EC_OK)
 		conn_backend_lost(c, SMTP_WHY_BACKEND_LOST, "out of memory");
 }

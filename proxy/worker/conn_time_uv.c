@@ -101,7 +101,9 @@ void conn_time(struct conn *c)
 	} else {
 		client_deadline(c, now);
 		backend_deadline_of(c, now);
-		if (smtp_session_mail(c->session) == NULL)
+		/* No message is under way, nor can one be, if a command is due and there is no recipient. */
+		bool nobody = smtp_session_deadline(c->session) == SMTP_DEADLINE_COMMAND && smtp_session_num_recipients(c->session) == 0;
+		if (nobody || smtp_session_mail(c->session) == NULL)
 			c->message_ms = 0;
 	}
 	int64_t at = sooner(sooner(c->client_ms, c->backend_ms), sooner(c->message_ms, c->session_ms));

@@ -39,6 +39,7 @@ struct dialogue {
 	const char *backend; /* exactly */
 	const char *stored;  /* exactly; NUL-free cases only */
 	const char *text;    /* somewhere in the replies */
+	unsigned turns;      /* played whole, answers of the backend that are waited for; 0: not looked at */
 };
 
 /* Set with DIALOGUE=name in the environment: only that case, and loud. */
@@ -59,6 +60,8 @@ static inline void dialogue_run(const struct dialogue *d)
 	static struct rig_result r;
 	rig_run(&d->setup, d->in, RIG_WHOLE, 0, &r);
 	dialogue_check(d, &r, "whole");
+	if (d->turns != 0)
+		assert_int_equal(r.num_turns, d->turns);
 	rig_run(&d->setup, d->in, RIG_BYTES, 0, &r);
 	dialogue_check(d, &r, "octet by octet");
 	for (uint32_t seed = 1; seed <= 20; seed++) {

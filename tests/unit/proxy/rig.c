@@ -26,6 +26,8 @@ struct rig {
 	struct backend *b;
 	const struct rig_mta *mta;
 	bool in_data, mta_closed, blurted, said_yes;
+	bool mail_refused;
+	unsigned accepted; /* recipients of this transaction */
 	bool in_chunk, chunk_last, binary; /* BODY=BINARYMIME */
 	int chunks_to_go;
 	uint64_t chunk_size, chunk_left;
@@ -83,8 +85,11 @@ static void mta_rcpt(struct rig *r, const char *line)
 		r->mta_closed = true;
 	else if (strncmp(local, "multi", 5) == 0)
 		say(r, "550-5.7.1 One\r\n550 5.7.1 Two\r\n", NULL);
-	else
-		say(r, "250 2.1.5 Ok\r\n", r->mta->rcpt);
+	else {
+		const char *reply = r->mta->rcpt != NULL ? r->mta->rcpt : "250 2.1.5 Ok\r\n";
+		r->accepted += !r->mail_refused && strncmp(reply, "25", 2) == 0;
+		say(r, reply, NULL);
+	}
 }
 
 /* What a lax MTA further on would stumble over, in a message that came in chunks. */
@@ -192,9 +197,26 @@ static size_t mta_chunk(struct rig *r, struct slice in)
 	return n;
 }
 
+/* As real ones do, it refuses a message for nobody. */
+static void mta_data(struct rig *r)
+{
+	const char *reply = r->mta->data != NULL ? r->mta->data : "354 Go on\r\n";
+	if (r->accepted == 0 && !r->mta->data_for_nobody) {
+		say(r, "554 5.5.1 No valid recipients\r\n", NULL);
+		return;
+	}
+	note(r->out->backend, sizeof r->out->backend, "DATA|");
+	r->in_data = strncmp(reply, "354", 3) == 0;
+	say(r, reply, NULL);
+}
+
 static void mta_line(struct rig *r, char *line)
 {
 	const struct rig_mta *m = r->mta;
+	if (strcmp(line, "DATA") == 0) {
+		mta_data(r);
+		return;
+	}
 	if (strncmp(line, "BDAT ", 5) == 0) {
 		mta_bdat(r, line);
 		return;
@@ -208,6 +230,8 @@ static void mta_line(struct rig *r, char *line)
 		say(r, "250 2.0.0 Ok\r\n", m->xforward);
 	else if (strncmp(line, "MAIL FROM:", 10) == 0) {
 		r->binary = strstr(line, " BODY=BINARYMIME") != NULL;
+		r->accepted = 0;
+		r->mail_refused = m->mail != NULL && m->mail[0] != '2';
 		say(r, "250 2.1.0 Ok\r\n", m->mail);
 	} else if (strncmp(line, "RCPT TO:", 8) == 0)
 		mta_rcpt(r, line);
@@ -216,11 +240,7 @@ static void mta_line(struct rig *r, char *line)
 		say(r, "250 2.0.0 Ok\r\n", m->rset);
 	} else if (strcmp(line, "QUIT") == 0)
 		say(r, "221 2.0.0 Bye\r\n", NULL);
-	else if (strcmp(line, "DATA") == 0) {
-		const char *reply = m->data != NULL ? m->data : "354 Go on\r\n";
-		r->in_data = strncmp(reply, "354", 3) == 0;
-		say(r, reply, NULL);
-	} else
+	else
 		fail_msg("the MTA got a command it does not know: %s", line);
 }
 
@@ -228,7 +248,11 @@ static void mta_line(struct rig *r, char *line)
 static void mta_read(struct rig *r)
 {
 	struct slice in;
+	if (!r->mta_closed && bytes_len(&r->to_mta) > 0 && bytes_len(&r->from_mta) == 0)
+		r->out->num_turns++;
 	while (!r->mta_closed && (in = bytes_slice(&r->to_mta)).len > 0) {
+		/* P1: a message is for somebody. */
+		assert_true(!r->in_data || r->accepted > 0);
 		if (r->in_chunk) {
 			bytes_consume(&r->to_mta, mta_chunk(r, in));
 			continue;

@@ -26,6 +26,7 @@ struct rig_mta {
 	unsigned good_chunks;    /* this many are answered 250, whatever `bdat` says */
 	bool close_after_final;  /* after the reply to the dot, or to a chunk */
 	bool refuse_connect;
+	bool data_for_nobody;    /* takes DATA, as `data` says, without a recipient; else that is refused */
 };
 
 struct rig_setup {
@@ -46,12 +47,14 @@ struct rig_result {
 	char client[8192];  /* "220 250 250:2.1.0 …" and, at the end, "[quit]": the reason of CLOSE */
 	char text[65536];   /* the replies themselves */
 	char backend[8192]; /* what the MTA got, lines joined by '|'; '(' connected, ')' closed, "." the dot. Of a
-	                     * BDAT the size, without our own octets, stands there when the chunk is whole */
+	                     * BDAT the size, without our own octets, stands there when the chunk is whole. A DATA that
+	                     * is refused for want of a recipient is left out: it hangs on the cut whether it goes */
 	char stored[65536]; /* the messages it took, without our Received:, dots unstuffed; each ends in "\n--\n" */
 	size_t stored_len;
 	char received[4096]; /* the last Received: header */
 	unsigned num_stored;
 	unsigned num_links;
+	unsigned num_turns; /* how often the MTA's answers had to be waited for */
 	bool closed;
 	bool saw_bad_bytes; /* the backend got a bare CR or LF */
 };

@@ -21,7 +21,7 @@ OFFERS = ("PIPELINING", "SIZE 52428800", "8BITMIME", "ENHANCEDSTATUSCODES", "DSN
 class Backend:
     """A scripted SMTP server. `rules` maps a verb, "greeting" or "dot" to a reply, to "CLOSE" or
     "MUTE", or to None for the usual; "proxy": a PROXY v2 header comes first; "line_delay": seconds
-    of sleep for each line of a message."""
+    of sleep for each line of a message; "group": MAIL and RCPT are answered when DATA has come."""
 
     def __init__(self, offers=OFFERS, path=None, **rules):
         self.offers, self.rules = offers, rules
@@ -78,9 +78,13 @@ class Dialogue:
     def __init__(self, backend, sock):
         self.backend, self.sock, self.file = backend, sock, sock.makefile("rb")
         self.chunks = []
+        self.owed = b""
 
-    def say(self, text):
-        self.sock.sendall(text.encode() + b"\r\n")
+    def say(self, text, later=False):
+        self.owed += text.encode() + b"\r\n"
+        if not later:
+            self.sock.sendall(self.owed)
+            self.owed = b""
 
     def rule(self, name, usual):
         """Says what the rule or else `usual` says; returns that."""
@@ -89,7 +93,7 @@ class Dialogue:
             time.sleep(60)
         if text in ("MUTE", "CLOSE"):
             raise EOFError
-        self.say(text)
+        self.say(text, later="group" in self.backend.rules and name in ("MAIL", "RCPT"))
         return text
 
     def run(self):

@@ -53,6 +53,19 @@ class Delivery(Case):
         self.assertTrue(client.ended())
         self.assertTrue(self.backend.messages[0].endswith(b"\r\nS: 1\r\n\r\nbody\r\n"))
 
+    def test_group_goes_on_in_one(self):
+        """RFC 2920 3.1: a backend that answers nothing before DATA is enough."""
+        self.begin(Backend(group=True))
+        client = self.client()
+        client.raw(b"MAIL FROM:<a@example.com>\r\nRCPT TO:<b@example.org>\r\nRCPT TO:<c@example.org>\r\nDATA\r\n")
+        for code in (250, 250, 250, 354):
+            client.expect(code)
+        client.raw(b"x\r\n.\r\nQUIT\r\n")
+        client.expect(250)
+        client.expect(221)
+        self.assertTrue(client.ended())
+        self.assertRegex(self.worker.log(), r"event=message .*recipients=2 ")
+
     def test_octet_by_octet(self):
         self.begin()
         for secure in (False, True):
