@@ -16,14 +16,6 @@ def check_publisher(sync):
     return done.returncode, done.stdout + done.stderr
 
 
-def status_with(sync, *texts, deadline_s=30):
-    def said():
-        text = sync.command("status").stdout
-        return sync.status() if all(t in text for t in texts) else None
-
-    return wait_until(said, deadline_s, f"status to say {texts}", every_s=0.3)
-
-
 def roll(world, edge, sync):
     """A whole roll while mail flows; afterwards every server serves exactly what the edge has."""
     roll_under_traffic(world, edge, sync)
@@ -66,13 +58,12 @@ def test_exec_says_what_the_api_says(pdns, world, stage):
     status, output = check_publisher(sync)
     assert status == 1 and "401 Unauthorized" in output, output
     sync.start()
-    status = status_with(sync, "publish-powerdns", "401 Unauthorized")
-    assert status["state"] == "PUBLISHING", status
+    sync.wait_says("publish-powerdns", "401 Unauthorized", states=["PUBLISHING"])
     pdns.pause()
     try:
         wrong.write_text(pdns.api_key.read_text())
-        status = status_with(sync, "the change may have been made", "had not finished after 5000 ms", deadline_s=60)
-        assert status["state"] in ("PUBLISHING", "SPREADING"), status
+        sync.wait_says("the change may have been made", "had not finished after 5000 ms",
+                       states=["PUBLISHING", "SPREADING"], deadline_s=60)
     finally:
         pdns.resume()
     wait_until(lambda: all(s == edge.records() for s in world.dns.served().values()), 40, "the records on every server")
@@ -121,7 +112,7 @@ def test_zonefile_leaves_what_a_hand_changed(knot_with_file, world, stage):
     file.write_text(changed)
     sync.stop()
     sync.start()
-    status_with(sync, "DNS could not be changed now", "changed by hand", file.name)
+    sync.wait_says("DNS could not be changed now", "changed by hand", file.name)
     status, output = check_publisher(sync)
     assert status == 1 and "changed by hand" in output, output
     assert file.read_text() == changed

@@ -347,6 +347,14 @@ class TlsaSync(Program):
         done = self.command("status", check=False)
         return done.stdout + done.stderr
 
+    def wait_says(self, *texts, states=None, deadline_s=30):
+        """Waits until the status that people read has all the texts, in one of the states."""
+        def said():
+            text, state = self.command("status").stdout, self.status()["state"]
+            return all(t in text for t in texts) and (states is None or state in states)
+
+        wait_until(said, deadline_s, f"status to say {texts} in {states}", every_s=0.3)
+
     def wait_steady(self, deadline_s=60):
         return self.wait_state("STEADY", deadline_s=deadline_s)
 
