@@ -96,7 +96,8 @@ static int64_t held_until(const struct world *w, const struct span *s)
 static void mismatch(struct world *w, const struct span *s, unsigned in)
 {
 	struct version *v = &w->versions[s->version];
-	if (v->forgiven && (s->to == INT64_MAX || w->stale_ms > 0 || w->check_signatures || w->t < s->to + w->exposure_ms))
+	/* who was told that there is no record does not defer */
+	if (v->forgiven && (v->set.num == 0 || s->to == INT64_MAX || w->stale_ms > 0 || w->check_signatures || w->t < s->to + w->exposure_ms))
 		return;
 	if (v->by_hand && !v->seen) {
 		v->excused = true;

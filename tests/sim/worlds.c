@@ -26,6 +26,8 @@ const struct small_rules worlds[] = {
 	{ .name = "stranger", .words = "somebody's 3 0 1 of the first certificate is in the zone, and may go", WORLD(1, 1, 1),
 	  .stranger = HAND_301, .own_rrset = true, .requests = ASK(RQ_ROTATE) },
 	/* by command */
+	{ .name = "second", .words = "forced emergencies, off and on, keys by hand, and second thoughts", WORLD(1, 1, 1),
+	  .hands = true, .requests = ASK(RQ_EMERGENCY_FORCED) | ASK(RQ_ABORT) | ASK(RQ_ROLLBACK) | OFF_ON },
 	{ .name = "operator", .words = "one server, one instance; every request at every moment", WORLD(1, 1, 1),
 	  .requests = ALL, .hands = true },
 	{ .name = "silence", .words = "servers, instances and look-ups may not answer; messages are refused or lost",
