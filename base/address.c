@@ -118,14 +118,23 @@ enum ec address_parse(struct slice text, uint16_t default_port, struct sockaddr_
 	return EC_OK;
 }
 
+/* inet_ntop formats with sprintf, which is dear for what each session prints. */
+static void print_ip4(char out[ADDRESS_TEXT_SIZE], const struct in_addr *ip)
+{
+	struct writer w = writer_of(out, ADDRESS_TEXT_SIZE);
+	const uint8_t *octets = (const uint8_t *)ip;
+	for (size_t i = 0; i < sizeof *ip; i++) {
+		if (i > 0)
+			writer_str(&w, ".");
+		writer_u64(&w, octets[i]);
+	}
+}
+
 void address_print_ip(char out[ADDRESS_TEXT_SIZE], const struct sockaddr_storage *a)
 {
-	const char *done = NULL;
 	if (a->ss_family == AF_INET)
-		done = inet_ntop(AF_INET, &in4c(a)->sin_addr, out, ADDRESS_TEXT_SIZE);
-	else if (a->ss_family == AF_INET6)
-		done = inet_ntop(AF_INET6, &in6c(a)->sin6_addr, out, ADDRESS_TEXT_SIZE);
-	if (done == NULL)
+		print_ip4(out, &in4c(a)->sin_addr);
+	else if (a->ss_family != AF_INET6 || inet_ntop(AF_INET6, &in6c(a)->sin6_addr, out, ADDRESS_TEXT_SIZE) == NULL)
 		(void)snprintf(out, ADDRESS_TEXT_SIZE, "-");
 }
 

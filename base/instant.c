@@ -43,6 +43,35 @@ void wall_print(char out[WALL_TEXT_SIZE], struct wall t)
 	*p = '\0';
 }
 
+enum ec date_parse(struct slice text, struct wall *out)
+{
+	static const char shape[] = "0000-00-00";
+	int64_t parts[3] = { 0 };
+	size_t part = 0;
+	out->s = 0;
+	if (text.len != sizeof shape - 1)
+		return EC_SYNTAX;
+	for (size_t i = 0; i < text.len; i++) {
+		bool digit = text.p[i] >= '0' && text.p[i] <= '9';
+		if (digit != (shape[i] == '0') || (!digit && text.p[i] != '-'))
+			return EC_SYNTAX;
+		part += !digit;
+		parts[part] = digit ? 10 * parts[part] + text.p[i] - '0' : 0;
+	}
+	int64_t month = parts[1], year = parts[0] - (month <= 2), in_era = year % 400;
+	if (parts[0] < 1970 || month < 1 || month > 12 || parts[2] < 1)
+		return EC_RANGE;
+	int64_t day = (153 * (month > 2 ? month - 3 : month + 9) + 2) / 5 + parts[2] - 1;
+	int64_t days = year / 400 * 146097 + 365 * in_era + in_era / 4 - in_era / 100 + day - 719468;
+	/* A day that there is not comes out as one of the next month. */
+	char back[WALL_TEXT_SIZE];
+	wall_print(back, (struct wall){ days * 86400 + 86399 });
+	if (memcmp(back, text.p, text.len) != 0)
+		return EC_RANGE;
+	out->s = days * 86400;
+	return EC_OK;
+}
+
 static const struct {
 	const char *name;
 	int64_t ms;

@@ -29,6 +29,11 @@ enum { WALL_TEXT_SIZE = 24, DURATION_TEXT_SIZE = 32 };
  * 1970 to 9999 it writes the number of seconds. */
 void wall_print(char out[WALL_TEXT_SIZE], struct wall t);
 
+/* date_parse reads "2027-01-31" and sets `*out` to the first second of that day, UTC.
+ * Returns EC_SYNTAX for anything else, EC_RANGE for a day that there is not or a year
+ * before 1970. */
+enum ec date_parse(struct slice text, struct wall *out) MUST_CHECK;
+
 /* duration_print writes the shortest exact form: "90s", "36h", "1h30m", "0s". */
 void duration_print(char out[DURATION_TEXT_SIZE], int64_t seconds);
 

@@ -58,10 +58,13 @@ static void put_field(struct log_line *l, const char *key, struct slice value, b
 	if (l->off)
 		return;
 	struct writer before = l->w;
-	if (setup.format == LOG_JSON)
-		writer_format(&l->w, "%s\"%s\":", l->w.len > 1 ? "," : "", key);
-	else
-		writer_format(&l->w, "%s%s=", l->w.len > 0 ? " " : "", key);
+	bool json = setup.format == LOG_JSON;
+	if (json)
+		writer_str(&l->w, l->w.len > 1 ? ",\"" : "\"");
+	else if (l->w.len > 0)
+		writer_str(&l->w, " ");
+	writer_str(&l->w, key);
+	writer_str(&l->w, json ? "\":" : "=");
 	if (number || (setup.format == LOG_LOGFMT && is_plain(value)))
 		writer_bytes(&l->w, value);
 	else
@@ -101,7 +104,9 @@ void log_int(struct log_line *l, const char *key, int64_t value)
 {
 	char text[24];
 	struct writer w = writer_of(text, sizeof text);
-	writer_format(&w, "%lld", (long long)value);
+	if (value < 0)
+		writer_str(&w, "-");
+	writer_u64(&w, value < 0 ? 0 - (uint64_t)value : (uint64_t)value);
 	put_field(l, key, writer_slice(&w), true);
 }
 

@@ -109,6 +109,16 @@ void writer_str(struct writer *w, const char *s)
 	writer_bytes(w, slice_str(s));
 }
 
+void writer_u64(struct writer *w, uint64_t n)
+{
+	char digits[20]; /* of UINT64_MAX */
+	size_t at = sizeof digits;
+	do
+		digits[--at] = (char)('0' + n % 10);
+	while ((n /= 10) != 0);
+	writer_bytes(w, slice_of(digits + at, sizeof digits - at));
+}
+
 void writer_format(struct writer *w, const char *format, ...)
 {
 	if (w->bad)

@@ -54,6 +54,8 @@ struct writer {
 struct writer writer_of(void *p, size_t cap);
 void writer_bytes(struct writer *w, struct slice s);
 void writer_str(struct writer *w, const char *s);
+/* writer_u64 writes `n` in decimal; what every session prints needs no format. */
+void writer_u64(struct writer *w, uint64_t n);
 void writer_format(struct writer *w, const char *format, ...) __attribute__((format(printf, 2, 3)));
 struct slice writer_slice(const struct writer *w);
 

@@ -82,10 +82,13 @@ static void wire_on_written(uv_write_t *req, int status)
 	struct wire *w = req->data;
 	w->writing = false;
 	bytes_consume(&w->sending, bytes_len(&w->sending));
-	if (status < 0)
+	if (status < 0) {
 		wire_die(w, uv_strerror(status));
-	else
-		wire_flush(w);
+		return;
+	}
+	if (bytes_len(&w->out) == 0 && !w->closing && w->events.on_drained != NULL)
+		w->events.on_drained(w->arg, w);
+	wire_flush(w);
 }
 
 static void wire_flush(struct wire *w)

@@ -22,11 +22,13 @@ struct wire_listener;
 /* on_line gets each line without its end, NUL-ended for convenience, writable,
  * borrowed for the call. A NUL inside a line closes the wire.
  * on_close is called exactly once, after which the wire is gone; `why` says
- * what ended it and is borrowed. Inside either, wire_send and wire_close are
- * allowed. */
+ * what ended it and is borrowed. on_drained (may be NULL) is called each time all
+ * that was queued has been written: whoever has much to say sends a part, and the
+ * next one then. Inside each of them, wire_send and wire_close are allowed. */
 struct wire_events {
 	void (*on_line)(void *arg, struct wire *w, char *line, size_t len);
 	void (*on_close)(void *arg, struct wire *w, const char *why);
+	void (*on_drained)(void *arg, struct wire *w);
 };
 
 /* wire_listen makes a unix socket at `path` with `mode`, replacing a stale one

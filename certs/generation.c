@@ -1,6 +1,7 @@
 #include "certs/generation.h"
 
 #include <assert.h>
+#include <string.h>
 
 #include "config/config.h"
 
@@ -47,4 +48,39 @@ const struct key_info *generation_key(const struct generation *g, enum key_algor
 		if (g->keys[i].algorithm == algorithm)
 			return &g->keys[i];
 	return NULL;
+}
+
+/* Of arrays only what is in use is kept: the first digest always is. */
+static size_t digests_of(const struct key_info *k)
+{
+	return k->num_chain == 0 ? 1 : k->num_chain;
+}
+
+enum ec generation_pack(const struct generation *g, struct bytes *out)
+{
+	enum ec ec = bytes_append(out, slice_of(g, offsetof(struct generation, keys)));
+	for (size_t i = 0; ec == EC_OK && i < g->num_keys; i++) {
+		const struct key_info *k = &g->keys[i];
+		size_t used = offsetof(struct key_info, chain) + digests_of(k) * sizeof k->chain[0];
+		ec = bytes_append(out, slice_of(k, used));
+	}
+	return ec;
+}
+
+static void take(struct slice *in, void *out, size_t len)
+{
+	assert(in->len >= len);
+	memcpy(out, in->p, len);
+	*in = slice_from(*in, len);
+}
+
+void generation_unpack(struct slice *in, struct generation *out)
+{
+	memset(out, 0, sizeof *out);
+	take(in, out, offsetof(struct generation, keys));
+	for (size_t i = 0; i < out->num_keys; i++) {
+		struct key_info *k = &out->keys[i];
+		take(in, k, offsetof(struct key_info, chain));
+		take(in, k->chain, digests_of(k) * sizeof k->chain[0]);
+	}
 }

@@ -62,4 +62,11 @@ const char *generation_role_name(enum generation_role role);
 /* generation_key finds the key of `algorithm`, or NULL. */
 const struct key_info *generation_key(const struct generation *g, enum key_algorithm algorithm);
 
+/* generation_pack appends what is known of `g` in as little room as it takes, for
+ * whoever keeps very many; generation_unpack takes the first one off the front of
+ * `in`, role and all. Packed octets are for the same process. generation_pack
+ * returns EC_NO_MEMORY. */
+enum ec generation_pack(const struct generation *g, struct bytes *out) MUST_CHECK;
+void generation_unpack(struct slice *in, struct generation *out);
+
 #endif

@@ -108,6 +108,7 @@ void check_relations(const struct config *cfg, struct config_errors *errs)
 	check_names(cfg, errs);
 	for (size_t i = 0; i < cfg->num_identities; i++)
 		check_identity(cfg, &cfg->identities[i], errs);
+	check_connectors(cfg, errs);
 	check_sockets(cfg, errs);
 	check_bounds(cfg, errs);
 }

@@ -12,4 +12,9 @@
  * contradict each other. Pure. */
 void check_relations(const struct config *cfg, struct config_errors *errs);
 
+/* check_connectors is the part of it that is about connectors: names and patterns
+ * given twice, demands that no hop can meet or that contradict each other, exceptions
+ * without an end, settings that nothing would look at. Pure. */
+void check_connectors(const struct config *cfg, struct config_errors *errs);
+
 #endif

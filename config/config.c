@@ -53,9 +53,8 @@ enum ec config_defaults(struct config **out)
 		return EC_NO_MEMORY;
 	cfg->programs = 1u << CONFIG_FOR_DANEGATE | 1u << CONFIG_FOR_TLSA_SYNC;
 	cfg->file_name = strdup("");
-	cfg->text = strdup("");
 	enum ec ec = scope_init(SCHEMA_IN_CONFIG, cfg);
-	if (ec != EC_OK || cfg->file_name == NULL || cfg->text == NULL) {
+	if (ec != EC_OK || cfg->file_name == NULL) {
 		config_free(cfg);
 		/* Any other failure would be a default that its own row refuses,
 		 * which the unit test of the table rules out. */
@@ -72,7 +71,6 @@ void config_free(struct config *cfg)
 		return;
 	scope_fini(SCHEMA_IN_CONFIG, cfg);
 	free(cfg->file_name);
-	free(cfg->text);
 	free(cfg);
 }
 
@@ -120,6 +118,21 @@ const char *config_issuer_name(enum config_issuer issuer)
 const char *config_client_info_name(enum config_client_info info)
 {
 	return word_of("backend.client_info", info);
+}
+
+const char *config_hop_tls_name(enum config_hop_tls tls)
+{
+	return word_of("connectors.tls", tls);
+}
+
+const char *config_dane_name(enum config_dane dane)
+{
+	return word_of("connectors.dane", dane);
+}
+
+const char *config_mta_sts_name(enum config_mta_sts mta_sts)
+{
+	return word_of("connectors.mta_sts", mta_sts);
 }
 
 const char *config_tsig_algorithm_name(enum config_tsig_algorithm algorithm)

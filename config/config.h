@@ -29,6 +29,10 @@ enum config_client_info { CONFIG_CLIENT_NONE, CONFIG_CLIENT_XCLIENT, CONFIG_CLIE
 enum config_bare_newline { CONFIG_BARE_REJECT, CONFIG_BARE_NORMALIZE };
 enum config_publisher { CONFIG_RFC2136, CONFIG_EXEC, CONFIG_ZONEFILE, CONFIG_NUM_PUBLISHERS };
 enum config_tsig_algorithm { CONFIG_HMAC_SHA256, CONFIG_HMAC_SHA512 };
+enum config_protocol { CONFIG_SMTP, CONFIG_LMTP };
+enum config_hop_tls { CONFIG_TLS_NONE, CONFIG_TLS_OPPORTUNISTIC, CONFIG_TLS_REQUIRE };
+enum config_dane { CONFIG_DANE_NONE, CONFIG_DANE_OPPORTUNISTIC, CONFIG_DANE_MANDATORY };
+enum config_mta_sts { CONFIG_MTA_STS_NONE, CONFIG_MTA_STS_OPPORTUNISTIC };
 enum config_wait { CONFIG_WAIT_TWO_TTL, CONFIG_WAIT_SIGNATURES };
 
 /* struct config_mark is a place in the file, both counted from 1. Line 0 means
@@ -55,6 +59,12 @@ struct config_dns {
 	struct config_list resolver; /* ADDR or ADDR:PORT (default 53); none = iterate from the root */
 	int64_t timeout_ms;
 	bool keep_test_tld; /* look .test up in DNS */
+};
+
+struct config_sts {
+	char *ca; /* "" = the system's */
+	char *cache_dir; /* "" = mta-sts in state_dir */
+	int64_t timeout_ms;
 };
 
 struct config_proxy {
@@ -97,6 +107,36 @@ struct config_backend {
 	int64_t reply_timeout_ms;
 	int64_t data_timeout_ms;
 	int64_t idle_timeout_ms;
+};
+
+/* What these settings mean is in config/connector.h. */
+struct config_next_hop {
+	char *to; /* "mx", HOST:PORT, ADDR:PORT or unix:/path */
+	uint64_t priority; /* the lowest first */
+	uint64_t weight; /* among equals, by chance */
+	struct config_mark mark; /* of `to` */
+};
+
+struct config_connector {
+	char *name;
+	struct config_list domains; /* "example.org", "*.example.org", "*" */
+	struct config_next_hop *next_hops;
+	size_t num_next_hops;
+	enum config_protocol protocol;
+	enum config_hop_tls tls;
+	char *tls_ca; /* "" = the system's store */
+	char *tls_name; /* "" = the hop's host name */
+	struct config_list tls_pins; /* SHA-256 of SPKIs in hex */
+	enum config_dane dane;
+	enum config_mta_sts mta_sts;
+	char *until; /* the last day of an exception, "2027-01-31"; "" = none */
+	char *reason;
+	enum config_client_info client_info;
+	uint64_t max_connections; /* per worker */
+	uint64_t max_recipients; /* 0 = smtp.max_recipients */
+	struct config_mark mark; /* of its name */
+	struct config_mark protocol_mark, tls_mark, tls_ca_mark, tls_name_mark, tls_pins_mark;
+	struct config_mark dane_mark, mta_sts_mark, until_mark, reason_mark;
 };
 
 struct config_smtp {
@@ -172,29 +212,30 @@ struct config_tlsa_sync {
 	struct config_probe probe;
 };
 
-enum { CONFIG_MARKS = 128 };
+enum { CONFIG_MARKS = 160 };
 
 struct config {
 	char *state_dir;
 	char *user; /* "" = stay */
 	struct config_log log;
 	struct config_dns dns;
+	struct config_sts sts; /* section mta_sts */
 	struct config_proxy proxy;
 	struct config_identity *identities; /* the first is the default identity */
 	size_t num_identities;
 	struct config_backend backend;
+	struct config_connector *connectors;
+	size_t num_connectors;
 	struct config_smtp smtp;
 	struct config_limits limits;
 	struct config_tlsa_sync tlsa_sync;
 
 	unsigned programs; /* OR of 1u << enum config_program: who it was read for; config_load says one, config_parse both */
 	char *file_name; /* as given to config_parse */
-	char *text; /* what was parsed, text_len bytes and a NUL: workers get this */
-	size_t text_len;
 	struct config_mark marks[CONFIG_MARKS]; /* by schema row; ask config_mark_of */
 };
 
-enum { CONFIG_ERRORS_MAX = 50, CONFIG_ERROR_SIZE = 640, CONFIG_TEXT_MAX = 1 << 20 };
+enum { CONFIG_ERRORS_MAX = 50, CONFIG_ERROR_SIZE = 640, CONFIG_TEXT_MAX = 32 << 20 };
 
 /* struct config_errors collects complaints, each one line ready to print:
  * `file:line:col: key: what is wrong; what would be right`. After
@@ -253,6 +294,9 @@ size_t config_diff(const struct config *before, const struct config *after,
 const char *config_algorithm_name(enum config_algorithm algorithm);
 const char *config_issuer_name(enum config_issuer issuer);
 const char *config_client_info_name(enum config_client_info info);
+const char *config_hop_tls_name(enum config_hop_tls tls);
+const char *config_dane_name(enum config_dane dane);
+const char *config_mta_sts_name(enum config_mta_sts mta_sts);
 const char *config_tsig_algorithm_name(enum config_tsig_algorithm algorithm);
 
 #endif

@@ -72,7 +72,7 @@ static enum ec dump_scope(enum schema_scope scope, const void *base, unsigned in
 	enum ec ec = EC_OK;
 	/* In a list's item the first line follows its "- ". */
 	bool first = scope != SCHEMA_IN_CONFIG;
-	unsigned base_depth = (unsigned)scope;
+	unsigned base_depth = scope_depth(scope);
 	for (size_t i = 0; ec == EC_OK && i < schema_num_rows; i++) {
 		const struct schema_row *row = &schema_rows[i];
 		if (row->scope != scope)

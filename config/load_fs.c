@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { SECRET_FILE_MAX = 64 << 10, TSIG_TEXT_MIN = 24, TSIG_TEXT_MAX = 344 };
+enum { SECRET_FILE_MAX = 64 << 10, CA_FILE_MAX = 4 << 20, TSIG_TEXT_MIN = 24, TSIG_TEXT_MAX = 344 };
 
 struct check {
 	const struct config *cfg;
@@ -115,6 +115,71 @@ static void check_readable(struct check *c, const char *key, struct config_mark 
 		complain(c, ec, mark, key, &why);
 }
 
+static bool blank(uint8_t c)
+{
+	return c == ' ' || c == '\t' || c == '\n' || c == '\r';
+}
+
+static bool is_base64(struct slice s)
+{
+	size_t pad = 0;
+	for (size_t i = 0; i < s.len; i++) {
+		uint8_t c = s.p[i];
+		bool digit = (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '+' ||
+		             c == '/';
+		if (c == '=' && i + 2 >= s.len)
+			pad++;
+		else if (!digit || pad > 0)
+			return false;
+	}
+	return s.len % 4 == 0;
+}
+
+/* Whether there is a certificate in PEM (RFC 7468), and each is whole. What is in it
+ * is looked at when it is used. */
+static enum ec check_pem(const char *path, struct slice text, struct why *why)
+{
+	static const char begin[] = "-----BEGIN CERTIFICATE-----", end[] = "-----END CERTIFICATE-----";
+	struct bytes body = { 0 };
+	enum ec ec = EC_OK;
+	size_t num = 0;
+	const uint8_t *at = NULL;
+	while (ec == EC_OK && (at = memmem(text.p, text.len, begin, sizeof begin - 1)) != NULL) {
+		text = slice_from(text, (size_t)(at - text.p) + sizeof begin - 1);
+		const uint8_t *stop = memmem(text.p, text.len, end, sizeof end - 1);
+		size_t len = stop == NULL ? 0 : (size_t)(stop - text.p);
+		bytes_consume(&body, bytes_len(&body));
+		for (size_t i = 0; ec == EC_OK && i < len; i++)
+			if (!blank(text.p[i]))
+				ec = bytes_append(&body, slice_of(text.p + i, 1));
+		num++;
+		if (ec == EC_OK && (bytes_len(&body) == 0 || !is_base64(bytes_slice(&body))))
+			ec = why_set(why, EC_CORRUPT, "certificate %zu in %s is cut off or damaged; copy the file again", num, path);
+	}
+	if (ec == EC_OK && num == 0)
+		ec = why_set(why, EC_SYNTAX, "%s holds no certificate in PEM (-----BEGIN CERTIFICATE-----); name the CA's file",
+		             path);
+	bytes_fini(&body);
+	return ec;
+}
+
+static void check_ca(struct check *c, const struct config_connector *connector)
+{
+	struct why why = { 0 };
+	struct stat st;
+	struct bytes text = { 0 };
+	if (*connector->tls_ca == '\0')
+		return;
+	enum ec ec = read_file(connector->tls_ca, CA_FILE_MAX, &text, &st, &why);
+	if (ec == EC_OK)
+		ec = check_pem(connector->tls_ca, bytes_slice(&text), &why);
+	if (ec != EC_OK && *why.text == '\0')
+		(void)why_set(&why, ec, "%s cannot be read (%s)", connector->tls_ca, ec_text(ec));
+	if (ec != EC_OK)
+		complain(c, ec, connector->tls_ca_mark, "connectors.tls_ca", &why);
+	bytes_fini(&text);
+}
+
 /* A directory in which we make files; `inside` when `path` is a file in it. */
 static void check_directory(struct check *c, const char *key, const char *path, bool inside)
 {
@@ -198,6 +263,8 @@ static void check_danegate(struct check *c)
 			check_readable(c, "identities.files.key", f->key_mark, f->key, true);
 		}
 	}
+	for (size_t i = 0; i < c->cfg->num_connectors; i++)
+		check_ca(c, &c->cfg->connectors[i]);
 }
 
 static void check_tlsa_sync(struct check *c)
@@ -284,26 +351,6 @@ enum ec config_load(const char *path, enum config_program program, struct config
 enum ec config_read(const char *path, enum config_program program, struct config **out, struct config_errors *errs)
 {
 	return load(path, program, false, out, errs);
-}
-
-static bool blank(uint8_t c)
-{
-	return c == ' ' || c == '\t' || c == '\n' || c == '\r';
-}
-
-static bool is_base64(struct slice s)
-{
-	size_t pad = 0;
-	for (size_t i = 0; i < s.len; i++) {
-		uint8_t c = s.p[i];
-		bool digit = (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '+' ||
-		             c == '/';
-		if (c == '=' && i + 2 >= s.len)
-			pad++;
-		else if (!digit || pad > 0)
-			return false;
-	}
-	return s.len % 4 == 0;
 }
 
 enum ec config_load_tsig(const struct config *cfg, struct secret *out, struct why *why)

@@ -22,7 +22,8 @@ enum ec config_read(const char *path, enum config_program program, struct config
 /* config_check_files looks at what the settings name: the trust anchor and root
  * hints are readable, state_dir and the journal's directory are there and ours to
  * write, the TSIG key and imported keys are readable by nobody but us, the sockets'
- * directories are there, the user exists. Returns EC_OK or the first complaint's code. */
+ * directories are there, the CAs of connectors are PEM, the user exists. Returns EC_OK
+ * or the first complaint's code. */
 enum ec config_check_files(const struct config *cfg, enum config_program program, struct config_errors *errs) MUST_CHECK;
 
 /* config_load_tsig reads tlsa_sync.rfc2136.tsig_key_file into `*out`: base64 as it

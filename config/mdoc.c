@@ -52,8 +52,11 @@ static void describe_rest(const struct schema_row *row, struct writer *w)
 {
 	static const char *const needed[] = { "", "Needed by danegate.", "Needed by tlsa-sync.", "Needed." };
 	struct config of_no_publisher = { .tlsa_sync.publisher = CONFIG_NUM_PUBLISHERS };
+	struct config with_connectors = { .num_connectors = 1 };
 	if (row->needed_by != 0 && !schema_section_chosen(row, &of_no_publisher))
 		writer_str(w, "Needed by tlsa-sync with this publisher.");
+	else if (row->needed_by != 0 && !schema_section_chosen(row, &with_connectors))
+		writer_str(w, "Needed by danegate without connectors.");
 	else if (row->needed_by != 0)
 		writer_str(w, needed[row->needed_by & 3]);
 	else if (row->fallback != NULL && *row->fallback != '\0')

@@ -216,6 +216,8 @@ static void set_value(struct parse *p, const struct schema_row *row, void *base,
 	case SCHEMA_ADDRESSES:
 	case SCHEMA_SOCKETS:
 	case SCHEMA_NETWORKS:
+	case SCHEMA_PATTERNS:
+	case SCHEMA_PINS:
 	case SCHEMA_COMMAND:
 		set_list(p, row, base, node);
 		break;
@@ -330,14 +332,9 @@ static enum ec walk_document(struct parse *p, struct slice text)
 static enum ec fill(struct config *cfg, struct slice text, const char *file_name, struct config_errors *errs)
 {
 	free(cfg->file_name);
-	free(cfg->text);
 	cfg->file_name = strdup(file_name);
-	cfg->text = malloc(text.len + 1);
-	if (cfg->file_name == NULL || cfg->text == NULL)
+	if (cfg->file_name == NULL)
 		return EC_NO_MEMORY;
-	memcpy(cfg->text, text.p, text.len);
-	cfg->text[text.len] = '\0';
-	cfg->text_len = text.len;
 	struct parse p = { .file_name = file_name, .cfg = cfg, .errs = errs };
 	enum ec ec = walk_document(&p, text);
 	if (ec == EC_OK)

@@ -17,6 +17,10 @@ static const char *const words_log_level[] = { "debug", "info", "notice", "warni
 static const char *const words_algorithm[] = { "ecdsa-p256", "rsa-3072", NULL };
 static const char *const words_issuer[] = { "self-signed", "files", "command", NULL };
 static const char *const words_client_info[] = { "none", "xclient", "proxy-v2", "xforward", NULL };
+static const char *const words_protocol[] = { "smtp", "lmtp", NULL };
+static const char *const words_hop_tls[] = { "none", "opportunistic", "require", NULL };
+static const char *const words_dane[] = { "none", "opportunistic", "mandatory", NULL };
+static const char *const words_mta_sts[] = { "none", "opportunistic", NULL };
 static const char *const words_bare_newline[] = { "reject", "normalize", NULL };
 static const char *const words_publisher[] = { "rfc2136", "exec", "zonefile", NULL };
 static const char *const words_tsig[] = { "hmac-sha256", "hmac-sha512", NULL };
@@ -27,6 +31,9 @@ static const char *const words_digests[] = { "sha2-256", "sha2-512", NULL };
 #define AT(member) .offset = offsetof(struct config, member)
 #define AT_IDENTITY(member) .scope = SCHEMA_IN_IDENTITY, .offset = offsetof(struct config_identity, member)
 #define AT_FILES(member) .scope = SCHEMA_IN_FILES, .offset = offsetof(struct config_files, member)
+#define AT_CONNECTOR(member) .scope = SCHEMA_IN_CONNECTOR, .offset = offsetof(struct config_connector, member)
+#define MARK_CONNECTOR(member) .mark_offset = offsetof(struct config_connector, member)
+#define AT_HOP(member) .scope = SCHEMA_IN_HOP, .offset = offsetof(struct config_next_hop, member)
 
 /* clang-format off */
 const struct schema_row schema_rows[] = {
@@ -52,6 +59,15 @@ const struct schema_row schema_rows[] = {
 	  .doc = "Longest wait for one look-up." },
 	{ "dns.keep_test_tld", SCHEMA_BOOL, AT(dns.keep_test_tld), .fallback = "false",
 	  .doc = "Look names under test. up in DNS instead of denying them (RFC 6761). For labs." },
+
+	{ "mta_sts", SCHEMA_SECTION, .doc = "Fetching the MTA-STS policies (RFC 8461) of the domains that connectors with \"to: mx\" serve." },
+	{ "mta_sts.ca", SCHEMA_PATH, AT(sts.ca), .fallback = "", .empty = true,
+	  .doc = "File with the certificates, in PEM, that a policy host's chain must end at. Empty means the system's "
+		 "(/etc/ssl/certs/ca-certificates.crt)." },
+	{ "mta_sts.cache_dir", SCHEMA_PATH, AT(sts.cache_dir), .fallback = "", .empty = true,
+	  .doc = "Directory for the policies that are known, so that they hold over a restart. Empty means mta-sts in state_dir." },
+	{ "mta_sts.timeout", SCHEMA_DURATION, AT(sts.timeout_ms), .fallback = "15s", .min = SECOND, .max = MINUTE, .step = 1,
+	  .doc = "Longest wait for a policy. A recipient waits for it only the first time, and then at most 10s." },
 
 	{ "proxy", SCHEMA_SECTION, .doc = "danegate itself." },
 	{ "proxy.hostname", SCHEMA_HOST, AT(proxy.hostname), .needed_by = SCHEMA_NEEDED_DANEGATE,
@@ -112,9 +128,10 @@ const struct schema_row schema_rows[] = {
 	  .doc = "Life of a self-signed certificate. It is signed anew, with the same key, when a third is left. With issuer command "
 		 "a key has such a certificate until the CA has given one." },
 
-	{ "backend", SCHEMA_SECTION, .doc = "The mail system behind the edge." },
+	{ "backend", SCHEMA_SECTION, .doc = "The mail system behind the edge. Its times hold for connectors too." },
 	{ "backend.address", SCHEMA_NEXT_HOP, AT(backend.address), .needed_by = SCHEMA_NEEDED_DANEGATE,
-	  .doc = "Where it listens for SMTP." },
+	  .doc = "Where it listens for SMTP. With connectors this may be left out; if it is there, it is one more connector, named "
+		 "backend, for the domains that no other one has, spoken to without TLS." },
 	{ "backend.client_info", SCHEMA_WORD, AT(backend.client_info), .fallback = "xclient", .words = words_client_info,
 	  .doc = "How the backend learns the real client's address: the XCLIENT command, a PROXY protocol header, or the XFORWARD "
 		 "command, which only its logs use. A backend that does not offer the chosen command gets no mail. Beware of none and "
@@ -131,6 +148,64 @@ const struct schema_row schema_rows[] = {
 	  .doc = "Longest wait for the reply to the end of the message (RFC 5321 4.5.3.2.6 asks for 10 minutes)." },
 	{ "backend.idle_timeout", SCHEMA_DURATION, AT(backend.idle_timeout_ms), .fallback = "60s", .max = HOUR, .step = 1,
 	  .doc = "How long an unused connection is kept for the next message; 0 means not at all." },
+
+	{ "connectors", SCHEMA_MAPPINGS, AT(connectors), .max = 10000,
+	  .doc = "Ways on for the mail of sets of domains, each with its own next hops and its own demands on them; see CONNECTORS in "
+		 "danegate(8). A recipient whose domain no connector has is refused with 550 5.7.1." },
+	{ "connectors.name", SCHEMA_LABEL, AT_CONNECTOR(name), .needed_by = SCHEMA_NEEDED_DANEGATE, MARK_CONNECTOR(mark),
+	  .doc = "Its name in logs, counters and reports." },
+	{ "connectors.domains", SCHEMA_PATTERNS, AT_CONNECTOR(domains), .min = 1, .max = 100000,
+	  .needed_by = SCHEMA_NEEDED_DANEGATE,
+	  .doc = "Recipient domains: example.org is that domain alone, *.example.org all below it, however deep, but not itself, and * "
+		 "all that no other pattern has. The exact name wins over the longest suffix. Case does not count, nor whether an "
+		 "internationalized label is written as such (in small letters) or as its xn-- form. A pattern may stand once in the "
+		 "file." },
+	{ "connectors.next_hops", SCHEMA_MAPPINGS, AT_CONNECTOR(next_hops), .min = 1, .max = 64,
+	  .needed_by = SCHEMA_NEEDED_DANEGATE, .doc = "Where the mail goes on to." },
+	{ "connectors.next_hops.to", SCHEMA_HOP, AT_HOP(to), .needed_by = SCHEMA_NEEDED_DANEGATE,
+	  .mark_offset = offsetof(struct config_next_hop, mark),
+	  .doc = "With mx it goes to the mail hosts that DNS names for the recipient's domain, at port 25." },
+	{ "connectors.next_hops.priority", SCHEMA_COUNT, AT_HOP(priority), .fallback = "10", .max = 65535,
+	  .doc = "The lowest is tried first." },
+	{ "connectors.next_hops.weight", SCHEMA_COUNT, AT_HOP(weight), .fallback = "1", .min = 1, .max = 65535,
+	  .doc = "Share of this hop among those of the same priority." },
+	{ "connectors.protocol", SCHEMA_WORD, AT_CONNECTOR(protocol), .fallback = "smtp", .words = words_protocol,
+	  MARK_CONNECTOR(protocol_mark),
+	  .doc = "LMTP (RFC 2033) is for mail stores. Such a transaction has one recipient: further ones get 452 4.5.3 and are sent again by "
+		 "themselves, because one answer must speak for all of a message." },
+	{ "connectors.tls", SCHEMA_WORD, AT_CONNECTOR(tls), .fallback = "opportunistic", .words = words_hop_tls,
+	  MARK_CONNECTOR(tls_mark),
+	  .doc = "Opportunistic encrypts where STARTTLS is offered, and believes any certificate; what dane and mta_sts find goes above it. "
+		 "Require takes only a certificate that chains to tls_ca and has tls_name, or that has one of tls_pins. Without that the "
+		 "sender gets a 4xx." },
+	{ "connectors.tls_ca", SCHEMA_PATH, AT_CONNECTOR(tls_ca), .fallback = "", .empty = true, MARK_CONNECTOR(tls_ca_mark),
+	  .doc = "For tls require: PEM file with the CAs to trust. Empty means those of the system, "
+		 "/etc/ssl/certs/ca-certificates.crt." },
+	{ "connectors.tls_name", SCHEMA_HOST, AT_CONNECTOR(tls_name), .fallback = "", .empty = true,
+	  MARK_CONNECTOR(tls_name_mark),
+	  .doc = "For tls require: the name that the certificate must have. Empty means the name of the host." },
+	{ "connectors.tls_pins", SCHEMA_PINS, AT_CONNECTOR(tls_pins), .fallback = "", .max = 16, MARK_CONNECTOR(tls_pins_mark),
+	  .doc = "For tls require, instead of tls_ca and tls_name: SHA-256 digests, in hex, of the public keys (SubjectPublicKeyInfo) that "
+		 "are believed; the same as in a TLSA record 3 1 1." },
+	{ "connectors.dane", SCHEMA_WORD, AT_CONNECTOR(dane), .fallback = "opportunistic", .words = words_dane,
+	  MARK_CONNECTOR(dane_mark),
+	  .doc = "DANE (RFC 7672) for hops that have a name. Opportunistic: where the zone is signed and has TLSA records, a certificate that "
+		 "matches none of them gets no mail. Mandatory: neither does a hop without such records." },
+	{ "connectors.mta_sts", SCHEMA_WORD, AT_CONNECTOR(mta_sts), .fallback = "opportunistic", .words = words_mta_sts,
+	  MARK_CONNECTOR(mta_sts_mark),
+	  .doc = "MTA-STS (RFC 8461) for the hop mx, where DANE does not apply: a policy of the domain in mode enforce is kept to. It means "
+		 "nothing to other hops." },
+	{ "connectors.until", SCHEMA_DATE, AT_CONNECTOR(until), .fallback = "", .empty = true, MARK_CONNECTOR(until_mark),
+	  .doc = "The last day, in UTC, on which none holds. From then on it counts as opportunistic, and an alarm says so. Needed with tls, "
+		 "dane or mta_sts none, unless every hop is a unix socket or a loopback address." },
+	{ "connectors.reason", SCHEMA_TEXT, AT_CONNECTOR(reason), .fallback = "", .empty = true, MARK_CONNECTOR(reason_mark),
+	  .doc = "Why it is so: shown with the alarm and in reports. Needed with until." },
+	{ "connectors.client_info", SCHEMA_WORD, AT_CONNECTOR(client_info), .fallback = "none", .words = words_client_info,
+	  .doc = "How the next hop learns the real client's address: see backend.client_info, and its warning." },
+	{ "connectors.max_connections", SCHEMA_COUNT, AT_CONNECTOR(max_connections), .fallback = "100", .min = 1, .max = 100000,
+	  .doc = "Connections at once to its hops, in each worker. A recipient who would need one more gets 451 4.3.2." },
+	{ "connectors.max_recipients", SCHEMA_COUNT, AT_CONNECTOR(max_recipients), .fallback = "0", .max = 100000,
+	  .doc = "Recipients of one message; 0 means as many as smtp.max_recipients." },
 
 	{ "smtp", SCHEMA_SECTION, .doc = "The dialogue with clients." },
 	{ "smtp.bare_newline", SCHEMA_WORD, AT(smtp.bare_newline), .fallback = "reject", .words = words_bare_newline,
@@ -331,6 +406,8 @@ const struct schema_row *schema_nearest(const char *prefix, struct slice key)
 bool schema_section_chosen(const struct schema_row *row, const struct config *cfg)
 {
 	static const char above[] = "tlsa_sync.";
+	if (row->offset == offsetof(struct config, backend.address) && row->scope == SCHEMA_IN_CONFIG)
+		return cfg->num_connectors == 0;
 	if (strncmp(row->key, above, sizeof above - 1) != 0)
 		return true;
 	const char *name = row->key + sizeof above - 1;
@@ -368,5 +445,5 @@ bool schema_is_text(enum schema_type type)
 
 bool schema_is_list(enum schema_type type)
 {
-	return type == SCHEMA_ADDRESSES || type == SCHEMA_SOCKETS || type == SCHEMA_NETWORKS || type == SCHEMA_COMMAND;
+	return type >= SCHEMA_ADDRESSES && type <= SCHEMA_COMMAND;
 }

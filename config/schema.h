@@ -16,6 +16,9 @@ enum schema_type {
 	SCHEMA_HOST, /* char *: host name of at least two labels */
 	SCHEMA_NAME, /* char *: domain name in ASCII, the last dot allowed */
 	SCHEMA_ADDRESS, /* char *: numeric IP address and port */
+	SCHEMA_LABEL, /* char *: small letters, digits and hyphens */
+	SCHEMA_HOP, /* char *: "mx", host or address with a port, or unix:/path */
+	SCHEMA_DATE, /* char *: year-month-day */
 	SCHEMA_NEXT_HOP, /* char *: address and port, or unix:/path */
 	SCHEMA_DURATION, /* int64_t: milliseconds */
 	SCHEMA_SIZE, /* uint64_t: bytes */
@@ -26,13 +29,15 @@ enum schema_type {
 	SCHEMA_ADDRESSES, /* struct config_list */
 	SCHEMA_SOCKETS, /* struct config_list */
 	SCHEMA_NETWORKS, /* struct config_list: ADDRESS/BITS or ADDRESS */
+	SCHEMA_PATTERNS, /* struct config_list: domains, "*.suffix", "*" */
+	SCHEMA_PINS, /* struct config_list: SHA-256 in hex */
 	SCHEMA_COMMAND, /* struct config_list: absolute path of a program, then its arguments */
 	SCHEMA_MAPPINGS, /* list of mappings; members are rows of the next scope */
 	SCHEMA_NUM_TYPES
 };
 
 /* What `offset` counts from. */
-enum schema_scope { SCHEMA_IN_CONFIG, SCHEMA_IN_IDENTITY, SCHEMA_IN_FILES };
+enum schema_scope { SCHEMA_IN_CONFIG, SCHEMA_IN_IDENTITY, SCHEMA_IN_FILES, SCHEMA_IN_CONNECTOR, SCHEMA_IN_HOP };
 
 enum { SCHEMA_NEEDED_DANEGATE = 1 << CONFIG_FOR_DANEGATE, SCHEMA_NEEDED_TLSA_SYNC = 1 << CONFIG_FOR_TLSA_SYNC };
 
@@ -70,8 +75,9 @@ bool schema_parent_is(const struct schema_row *row, const char *prefix);
  * `prefix`, was probably meant to be, or NULL. */
 const struct schema_row *schema_nearest(const char *prefix, struct slice key);
 
-/* schema_section_chosen tells whether the setting matters with the publisher that
- * `cfg` names: the section of another one may stay empty. */
+/* schema_section_chosen tells whether the setting matters with what `cfg` chooses in
+ * another place: the section of a publisher that is not used may stay empty, and so
+ * may backend.address where there are connectors. */
 bool schema_section_chosen(const struct schema_row *row, const struct config *cfg);
 
 /* schema_used_by returns the programs that read the setting, as bits 1u << enum

@@ -33,57 +33,73 @@ void scope_fini(enum schema_scope scope, void *base)
 		size_t num = scope_items_num(row, base);
 		for (size_t j = 0; j < num; j++)
 			scope_fini(scope_of_items(row), scope_items_at(row, base, j));
-		if (num > 0)
-			free(scope_items_at(row, base, 0));
+		void *items = NULL;
+		memcpy(&items, (const char *)base + row->offset, sizeof items);
+		free(items);
 	}
 }
+
+/* Where the struct that holds a list of mappings has its pointer and its number. */
+static const struct list {
+	enum schema_scope inside;
+	unsigned depth;
+	size_t items, num, size;
+} lists[] = {
+	[SCHEMA_IN_IDENTITY] = { SCHEMA_IN_CONFIG, 1, offsetof(struct config, identities),
+	                         offsetof(struct config, num_identities), sizeof(struct config_identity) },
+	[SCHEMA_IN_FILES] = { SCHEMA_IN_IDENTITY, 2, offsetof(struct config_identity, files),
+	                      offsetof(struct config_identity, num_files), sizeof(struct config_files) },
+	[SCHEMA_IN_CONNECTOR] = { SCHEMA_IN_CONFIG, 1, offsetof(struct config, connectors),
+	                          offsetof(struct config, num_connectors), sizeof(struct config_connector) },
+	[SCHEMA_IN_HOP] = { SCHEMA_IN_CONNECTOR, 2, offsetof(struct config_connector, next_hops),
+	                    offsetof(struct config_connector, num_next_hops), sizeof(struct config_next_hop) },
+};
 
 enum schema_scope scope_of_items(const struct schema_row *row)
 {
 	assert(row->type == SCHEMA_MAPPINGS);
-	return row->scope == SCHEMA_IN_CONFIG ? SCHEMA_IN_IDENTITY : SCHEMA_IN_FILES;
+	unsigned scope = SCHEMA_IN_IDENTITY;
+	while (lists[scope].inside != row->scope || lists[scope].items != row->offset) {
+		scope++;
+		assert(scope < sizeof lists / sizeof lists[0]);
+	}
+	return (enum schema_scope)scope;
+}
+
+unsigned scope_depth(enum schema_scope scope)
+{
+	return lists[scope].depth;
 }
 
 size_t scope_items_num(const struct schema_row *row, const void *base)
 {
-	return scope_of_items(row) == SCHEMA_IN_IDENTITY ? ((const struct config *)base)->num_identities :
-	                                                   ((const struct config_identity *)base)->num_files;
+	size_t num = 0;
+	memcpy(&num, (const char *)base + lists[scope_of_items(row)].num, sizeof num);
+	return num;
 }
 
 void *scope_items_at(const struct schema_row *row, const void *base, size_t i)
 {
+	char *items = NULL;
 	assert(i < scope_items_num(row, base));
-	if (scope_of_items(row) == SCHEMA_IN_IDENTITY)
-		return &((const struct config *)base)->identities[i];
-	return &((const struct config_identity *)base)->files[i];
-}
-
-/* Room for one more of `num` items, doubling: there may be 100,000 of them. */
-static void *grow(void *items, size_t num, size_t size)
-{
-	if (num > 0 && (num & (num - 1)) != 0)
-		return items;
-	return reallocarray(items, num == 0 ? 1 : 2 * num, size);
+	memcpy(&items, (const char *)base + row->offset, sizeof items);
+	return items + i * lists[scope_of_items(row)].size;
 }
 
 void *scope_items_add(const struct schema_row *row, void *base)
 {
-	void *item = NULL;
-	if (scope_of_items(row) == SCHEMA_IN_IDENTITY) {
-		struct config *cfg = base;
-		struct config_identity *items = grow(cfg->identities, cfg->num_identities, sizeof *items);
-		if (items == NULL)
-			return NULL;
-		cfg->identities = items;
-		item = memset(&items[cfg->num_identities++], 0, sizeof *items);
-	} else {
-		struct config_identity *id = base;
-		struct config_files *items = grow(id->files, id->num_files, sizeof *items);
-		if (items == NULL)
-			return NULL;
-		id->files = items;
-		item = memset(&items[id->num_files++], 0, sizeof *items);
-	}
+	const struct list *list = &lists[scope_of_items(row)];
+	char *items = NULL;
+	size_t num = scope_items_num(row, base);
+	memcpy(&items, (char *)base + list->items, sizeof items);
+	/* Room for one more, doubling: there may be 100,000 of them. */
+	if ((num & (num - 1)) == 0)
+		items = reallocarray(items, num == 0 ? 1 : 2 * num, list->size);
+	if (items == NULL)
+		return NULL;
+	void *item = memset(items + num++ * list->size, 0, list->size);
+	memcpy((char *)base + list->items, &items, sizeof items);
+	memcpy((char *)base + list->num, &num, sizeof num);
 	return scope_init(scope_of_items(row), item) == EC_OK ? item : NULL;
 }
 

@@ -9,15 +9,17 @@
 #include "config/schema.h"
 
 /* scope_init gives each member of a zeroed struct its default; scope_fini frees
- * all that it owns. `base` is a struct config, config_identity or config_files
+ * all that it owns. `base` is a struct config, or the item of a list in it,
  * according to `scope`. Returns EC_NO_MEMORY; scope_fini is then still due. */
 enum ec scope_init(enum schema_scope scope, void *base) MUST_CHECK;
 void scope_fini(enum schema_scope scope, void *base);
 
 /* The lists of mappings: `row` has type SCHEMA_MAPPINGS, `base` its struct.
  * scope_items_add appends one item with defaults and returns it, or NULL when
- * there is no memory. scope_of_items says what `scope` the items have. */
+ * there is no memory. scope_of_items says what `scope` the items have;
+ * scope_depth how many lists such a struct is inside. */
 enum schema_scope scope_of_items(const struct schema_row *row);
+unsigned scope_depth(enum schema_scope scope);
 size_t scope_items_num(const struct schema_row *row, const void *base);
 void *scope_items_at(const struct schema_row *row, const void *base, size_t i);
 void *scope_items_add(const struct schema_row *row, void *base);

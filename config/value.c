@@ -5,11 +5,14 @@
 #include <string.h>
 
 #include "base/address.h"
+#include "base/domain.h"
 #include "base/instant.h"
 #include "base/network.h"
+#include "config/connector.h"
+#include "config/name.h"
 
 /* sun_path has 108 octets, the NUL included (unix(7)). */
-enum { SOCKET_PATH_MAX = 107, PATH_TEXT_MAX = 1024, TEXT_MAX = 255, ARGUMENT_MAX = 4096, HOST_MAX = 253, LABEL_MAX = 63 };
+enum { SOCKET_PATH_MAX = 107, PATH_TEXT_MAX = 1024, TEXT_MAX = 255, ARGUMENT_MAX = 4096, LABEL_MAX = 63 };
 
 static void *member(const struct schema_row *row, void *base)
 {
@@ -59,47 +62,9 @@ static enum ec check_printable(struct slice text, struct why *why)
 	return EC_OK;
 }
 
-/* Letters, digits and hyphens (RFC 1123 2.1), and '_' where it is no host. */
-static const char *name_fault(struct slice text, bool host)
-{
-	size_t start = 0, labels = 0;
-	bool letters = false;
-	if (!host && text.len > 1 && text.p[text.len - 1] == '.')
-		text.len--;
-	if (text.len > HOST_MAX)
-		return "is longer than 253 characters";
-	for (size_t i = 0; i <= text.len; i++) {
-		if (i < text.len && text.p[i] != '.')
-			continue;
-		if (i == start)
-			return i == text.len && i > 0 ? "ends with a dot" : "has an empty label";
-		if (i - start > LABEL_MAX)
-			return "has a label of more than 63 characters";
-		if (host && (text.p[start] == '-' || text.p[i - 1] == '-'))
-			return "has a label that starts or ends with a hyphen";
-		letters = false;
-		for (size_t j = start; j < i; j++) {
-			uint8_t c = text.p[j];
-			bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-			if (c >= 0x80)
-				return "is not ASCII; write the xn-- form";
-			if (!letter && !(c >= '0' && c <= '9') && c != '-' && !(c == '_' && !host))
-				return "has a character that names don't have";
-			letters = letters || letter;
-		}
-		labels++;
-		start = i + 1;
-	}
-	if (host && labels < 2)
-		return "has only one label";
-	if (host && !letters)
-		return "is no name but a number or address";
-	return NULL;
-}
-
 static enum ec check_name(struct slice text, bool host, struct why *why)
 {
-	const char *fault = name_fault(text, host);
+	const char *fault = name_fault(text, host ? NAME_HOST : NAME_DNS);
 	if (fault == NULL)
 		return EC_OK;
 	return why_set(why, EC_SYNTAX, "\"%.*s\" %s; write %s", SHOWN(text), fault,
@@ -139,6 +104,57 @@ static enum ec check_network(struct slice text, struct why *why)
 		return ec;
 	return why_set(why, ec, "\"%.*s\": %s; write a network such as 192.0.2.0/24 or \"2001:db8::/32\"", SHOWN(text),
 	               fault.text);
+}
+
+static enum ec check_label(struct slice text, struct why *why)
+{
+	bool good = text.len <= LABEL_MAX;
+	for (size_t i = 0; good && i < text.len; i++) {
+		uint8_t c = text.p[i];
+		good = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-';
+	}
+	return good ? EC_OK :
+	              why_set(why, EC_SYNTAX,
+	                      "\"%.*s\" is no name here; write at most 63 small letters, digits and hyphens", SHOWN(text));
+}
+
+/* What RCPT may have behind its @ (RFC 5321 4.1.2), with U-labels (RFC 6531 3.3). */
+static enum ec check_pattern(struct slice text, struct why *why)
+{
+	static const char pattern_cure[] = "write a domain such as example.org, \"*.example.org\" for all below it, or "
+					   "\"*\" for all others";
+	char folded[DOMAIN_MAX + 1];
+	size_t len = 0;
+	if (slice_eq(text, SLICE_LIT("*")))
+		return EC_OK;
+	struct slice domain = slice_eq(slice_first(text, 2), SLICE_LIT("*.")) ? slice_from(text, 2) : text;
+	enum ec ec = domain_fold(domain, folded, &len);
+	const char *fault = ec == EC_RANGE  ? "is too long for DNS" :
+	                    ec == EC_SYNTAX ? "has an empty label" :
+	                                      name_fault(slice_of(folded, len), NAME_MAIL);
+	if (fault == NULL)
+		return EC_OK;
+	return why_set(why, ec == EC_OK ? EC_SYNTAX : ec, "\"%.*s\" %s; %s", SHOWN(text), fault, pattern_cure);
+}
+
+static enum ec check_pin(struct slice text, struct why *why)
+{
+	uint8_t digest[32];
+	if (hex_decode(digest, sizeof digest, text))
+		return EC_OK;
+	return why_set(why, EC_SYNTAX,
+	               "\"%.*s\" has %zu characters and is no SHA-256 in hex; write 64 digits, 0 to 9 and a to f", SHOWN(text),
+	               text.len);
+}
+
+static enum ec check_date(struct slice text, struct why *why)
+{
+	struct wall day;
+	enum ec ec = date_parse(text, &day);
+	if (ec == EC_OK)
+		return ec;
+	return why_set(why, ec, "\"%.*s\" is no %s; write year-month-day, such as 2027-01-31", SHOWN(text),
+	               ec == EC_RANGE ? "day of the calendar" : "date");
 }
 
 static enum ec check_next_hop(const struct schema_row *row, struct slice text, struct why *why)
@@ -251,6 +267,18 @@ enum ec value_check(const struct schema_row *row, struct slice text, struct why 
 		return check_address(row, text, why);
 	case SCHEMA_NETWORKS:
 		return check_network(text, why);
+	case SCHEMA_LABEL:
+		return check_label(text, why);
+	case SCHEMA_HOP: {
+		struct config_hop hop;
+		return config_hop_parse(text, &hop, why);
+	}
+	case SCHEMA_DATE:
+		return check_date(text, why);
+	case SCHEMA_PATTERNS:
+		return check_pattern(text, why);
+	case SCHEMA_PINS:
+		return check_pin(text, why);
 	case SCHEMA_COMMAND:
 		return text.len <= ARGUMENT_MAX ? EC_OK : why_set(why, EC_RANGE, "is too long; write at most 4096 characters");
 	case SCHEMA_NEXT_HOP:
@@ -294,25 +322,31 @@ static enum ec list_add(const struct schema_row *row, struct config_list *list, 
 		if (ec != EC_OK)
 			return ec;
 	}
-	for (size_t i = 0; i < list->num && row->type != SCHEMA_COMMAND; i++)
+	/* Patterns are compared in the whole file, by check_connectors. */
+	bool may_repeat = row->type == SCHEMA_COMMAND || row->type == SCHEMA_PATTERNS;
+	for (size_t i = 0; i < list->num && !may_repeat; i++)
 		if (slice_eq(slice_str(list->items[i]), text))
 			return why_set(why, EC_DUPLICATE, "%.*s is in the list twice; leave one away", SHOWN(text));
 	if ((int64_t)list->num >= row->max)
 		return why_set(why, EC_RANGE, "the list is too long; at most %lld items are possible",
 		               (long long)row->max);
-	char **items = realloc(list->items, (list->num + 1) * sizeof *items);
-	if (items == NULL)
-		return EC_NO_MEMORY;
-	list->items = items;
-	struct config_mark *marks = realloc(list->marks, (list->num + 1) * sizeof *marks);
-	if (marks == NULL)
-		return EC_NO_MEMORY;
-	list->marks = marks;
+	/* Room for one more, doubling: there may be 100,000 of them. */
+	if ((list->num & (list->num - 1)) == 0) {
+		size_t room = list->num == 0 ? 1 : 2 * list->num;
+		char **items = reallocarray(list->items, room, sizeof *items);
+		if (items == NULL)
+			return EC_NO_MEMORY;
+		list->items = items;
+		struct config_mark *marks = reallocarray(list->marks, room, sizeof *marks);
+		if (marks == NULL)
+			return EC_NO_MEMORY;
+		list->marks = marks;
+	}
 	char *item = copy(text);
 	if (item == NULL)
 		return EC_NO_MEMORY;
-	items[list->num] = item;
-	marks[list->num++] = mark;
+	list->items[list->num] = item;
+	list->marks[list->num++] = mark;
 	return EC_OK;
 }
 

@@ -80,10 +80,29 @@ static void about(struct certify *out, enum certify_step step, const struct fact
  * would match them no more. So while any cache may hold such, the key's own has to be in every cache. */
 static bool certificate_pinned(const struct facts *f, const struct policy *p, const struct fact_key *k, struct stamp now)
 {
-	int64_t gone_ms = f->cert_pinned.count_ms + rollover_gap_ms(p) +
-	                  (2 * (int64_t)facts_ttl_max(f) + p->cache_margin_s) * 1000;
-	return f->cert_pinned.count_ms != 0 && now.count_ms < gone_ms &&
+	int64_t cached_s = 2 * (int64_t)facts_ttl_max(f) + p->cache_margin_s;
+	int64_t gone_ms = f->cert_pinned.count_ms + rollover_gap_ms(p) + (p->floor_s > cached_s ? p->floor_s : cached_s) * 1000;
+	int d = facts_digest(f, k->spki_sha256);
+	/* such a set does not serve the key, so the end of its signature is noted there */
+	bool signed_still = p->wait == WAIT_SIGNATURES && d >= 0 &&
+	                    (now.count_ms < f->digests[d].old_signature_count_ms || now.wall.s < f->digests[d].old_signature.s);
+	return f->cert_pinned.count_ms != 0 && (now.count_ms < gone_ms || signed_still) &&
 	       age_of(f, p, k->spki_sha256, now).reason != AGE_OLD;
+}
+
+/* Whether it does is known when every server has told what it has. One that gives no answer is waited for as long as
+ * there may be such a record: until all was seen once, and ever after where there was one. */
+static bool all_have_told(const struct facts *f)
+{
+	for (size_t s = 0; (f->rotated.s == 0 || f->cert_pinned.count_ms != 0) && s < f->num_servers; s++)
+		if (f->servers[s].answered.count_ms == 0 || f->servers[s].silent.count_ms != 0)
+			return false;
+	return f->num_servers > 0;
+}
+
+static bool looked_lately(const struct facts *f, const struct policy *p, struct stamp now)
+{
+	return f->looked.count_ms > f->clock.booted_ms && now.count_ms - f->looked.count_ms <= rollover_fresh_ms(p);
 }
 
 static void about_last(struct certify *out, enum certify_step step, const struct fact_issue *last)
@@ -139,7 +158,10 @@ void certify_next(const struct facts *f, const struct policy *p, struct stamp no
 	if (k == NULL)
 		return;
 	int64_t left = last->asked.count_ms == 0 || helped(last, k) ? 0 : left_ms(f, p, now);
-	about(out, left > 0 ? CERTIFY_LATER : CERTIFY_RUN, k);
+	bool looked = looked_lately(f, p, now);
+	if (left == 0 && looked && !all_have_told(f))
+		return;
+	about(out, left > 0 ? CERTIFY_LATER : looked ? CERTIFY_RUN : CERTIFY_LOOK, k);
 	out->wait_ms = left;
 	out->tries = tries_of_next(last, k, now);
 }
@@ -190,6 +212,10 @@ static void progress_words(const struct facts *f, const struct policy *p, const 
 		(void)why_set(out, EC_OK, "the issuer's command is running");
 	else if (certify_trouble(f, p, now, &trouble))
 		*out = trouble;
+	else if (certificate_pinned(f, p, k, now))
+		(void)why_set(out, EC_OK, "the zone pins the one there is (3 0 1, 2 1 1): another one is got when no cache can hold that");
+	else if (!all_have_told(f))
+		(void)why_set(out, EC_OK, "not before every server has told that it does not pin the one there is (3 0 1, 2 1 1)");
 	else
 		(void)why_set(out, EC_OK, "getting one");
 }

@@ -14,7 +14,7 @@ enum certify_step {
 	CERTIFY_IDLE,    /* nothing is due */
 	CERTIFY_RUN,     /* run the command now */
 	CERTIFY_RUNNING, /* it runs */
-	CERTIFY_LOOK,    /* it has run: look at what the instance reports */
+	CERTIFY_LOOK,    /* it has run, or is about to: look at what instances and servers have */
 	CERTIFY_LATER,   /* the last try did not help */
 	CERTIFY_NUM
 };
@@ -37,7 +37,9 @@ enum { CERTIFY_RETRY_MAX_S = 6 * 3600 };
  * that one that never succeeds does not keep the others waiting. After n tries that did
  * not help the next waits policy's retry x 2^(n-1), at most CERTIFY_RETRY_MAX_S; also
  * after one that succeeded and is due again at once. Where the zone pins certificates, or did
- * lately (3 0 1, 2 1 1: one that is taken over), a key's own record has to have aged first. */
+ * lately (3 0 1, 2 1 1: one that is taken over), a key's own record has to have aged first; and
+ * before the first steady state, and where there was such a record, nothing is run while any
+ * server gives no answer: it might have one. The last look is one made a moment ago. */
 void certify_next(const struct facts *f, const struct policy *p, struct stamp now, struct certify *out);
 
 /* certify_fit tells whether a roll may go to this key as its certificate is: valid now,

@@ -41,7 +41,7 @@ int64_t decide_poll_ms(const struct decide *c);
 bool decide_strangers(const struct decide *c);
 
 bool roll_running(const struct facts *f);
-/* roll_past: has an instance gone beyond what it rolls to, or lost it? */
+/* roll_past: has an instance gone beyond what it rolls to, or lost it, or what it is to go back to? */
 bool roll_past(const struct facts *f);
 bool roll_moving(const struct facts *f); /* begun, and the old records not yet given up */
 
@@ -61,7 +61,7 @@ bool step_retire(struct decide *c);
 void words_still_there(const struct decide *c, char name[WORDS_SERVER], struct why *why);
 bool removal_due(const struct decide *c, struct why *why);
 /* removal_fill sets what is to be deleted: what is on any server, and what we ordered in and
- * nobody has yet seen there, so that a part can't stay behind alone. */
+ * nobody has yet seen there, so that a part can't stay behind alone. Off: and of every key there is. */
 void removal_fill(struct decide *c);
 /* off: */
 bool step_off(struct decide *c);

@@ -34,6 +34,9 @@ struct stamp facts_tick(struct facts *f, const struct reading *r)
 		int64_t passed = wall < mono ? wall : mono;
 		if (passed > 0)
 			c->count_ms += passed;
+		/* Asleep, or a clock was set: what was known before may be older than it looks. */
+		if ((wall > mono ? wall : mono) - (passed > 0 ? passed : 0) > FACT_HIDDEN_MS)
+			c->booted_ms = c->count_ms;
 	} else {
 		c->booted_ms = c->count_ms;
 	}

@@ -17,6 +17,7 @@ enum {
 	FACT_ADDRESS = 64,
 	FACT_WORDS = 160,
 	FACT_BOOT = 40,
+	FACT_HIDDEN_MS = 30 * 1000,
 	FACT_INSTANCES = 8,
 	FACT_KEYS = 48,
 	FACT_SERVERS = 32,
@@ -35,7 +36,9 @@ enum record_form { FORM_311, FORM_312, FORM_NUM };
  * certificates). `count_ms` is the journal's own: milliseconds counted since the
  * journal was made. It grows by the lesser of what the wall clock and the
  * monotonic clock say, never falls, and does not move over a boot (nothing
- * vouches for the wall clock then). So a clock that jumps only lengthens a wait.
+ * vouches for the wall clock then). So a clock that jumps only lengthens a wait. But what
+ * did not count makes news look younger than it is: so after a boot, or when one of the clocks
+ * says that much more time has passed, all of it is old.
  * Every wait is measured in it. count_ms 0 means "never": clocks start at 1. */
 struct stamp {
 	struct wall wall;
@@ -53,7 +56,9 @@ struct reading {
 struct fact_clock {
 	struct reading last;
 	int64_t count_ms;
-	int64_t booted_ms; /* count_ms at the last boot: what was before it was watched before an unknown pause */
+	/* count_ms at the last boot, or when the clocks last disagreed by more than FACT_HIDDEN_MS: what was before it
+	 * was seen before a pause of unknown length. */
+	int64_t booted_ms;
 };
 
 /* What was last asked of somebody, and what came of it. ASK_SENT is also what a

@@ -275,6 +275,27 @@ void facts_gone(struct facts *f, struct stamp now)
 				later_of(&f->digests[d].signed_until, &f->digests[d].signed_count_ms, f->servers[s].signature_expires, now);
 }
 
+/* Was every record of the key ordered away, and none in again? */
+static bool ordered_away(const struct fact_digest *d)
+{
+	bool away = false;
+	for (enum record_form form = 0; form < FORM_NUM; form++) {
+		if (d->added[form].count_ms > d->deleted[form].count_ms)
+			return false;
+		away = away || d->deleted[form].count_ms != 0;
+	}
+	return away;
+}
+
+/* A record is put back: a server that gave no answer meanwhile may have served the set without it
+ * for as long, by our own order. So each has to prove anew that it has it. */
+static void put_back(struct facts *f, unsigned digest)
+{
+	for (size_t i = 0; i < f->num_agrees; i++)
+		if (f->agrees[i].digest == digest)
+			agree_bad(&f->agrees[i]);
+}
+
 void facts_update_sent(struct facts *f, const struct tlsa_set *adds, const struct tlsa_set *deletes, uint32_t ttl_s,
                        struct stamp now)
 {
@@ -283,6 +304,8 @@ void facts_update_sent(struct facts *f, const struct tlsa_set *adds, const struc
 	enum record_form form;
 	for (size_t i = 0; i < adds->num; i++) {
 		int d = facts_digest_of(f, &adds->items[i], &form);
+		if (d >= 0 && ordered_away(&f->digests[d]))
+			put_back(f, (unsigned)d);
 		if (d >= 0)
 			f->digests[d].added[form] = now;
 	}

@@ -91,7 +91,11 @@ bool roll_past(const struct facts *f)
 {
 	for (size_t i = 0; roll_running(f) && i < f->roll.num_moves; i++) {
 		const struct fact_move *m = &f->roll.moves[i];
-		if (m->to < f->instances[m->instance].active || !facts_has_generation(f, m->instance, m->to))
+		const struct fact_instance *in = &f->instances[m->instance];
+		if (m->to < in->active || !facts_has_generation(f, m->instance, m->to))
+			return true;
+		bool back = f->roll.rollback.count_ms != 0 && f->roll.retiring.count_ms == 0 && in->presented != m->from;
+		if (back && !facts_has_generation(f, m->instance, m->from))
 			return true;
 	}
 	return false;

@@ -253,6 +253,16 @@ void removal_fill(struct decide *c)
 				return;
 		}
 	}
+	/* Off: all that could be there, though nobody has seen or ordered it that we know of (an old
+	 * journal was restored, a server lags). */
+	for (size_t i = 0; c->f->off.asked.count_ms != 0 && i < c->f->num_keys; i++) {
+		for (enum record_form form = 0; form < FORM_NUM; form++) {
+			struct tlsa t;
+			if (facts_record(c->f->keys[i].spki_sha256, c->f->keys[i].spki_sha512, form, &t) && facts_ours(c->f, &t) &&
+			    tlsa_set_add(&c->d->deletes, &t) != EC_OK)
+				return;
+		}
+	}
 }
 
 bool removal_due(const struct decide *c, struct why *why)
@@ -342,9 +352,10 @@ bool step_remove(struct decide *c)
 	words_still_there(c, name, &why);
 	if (!removal_due(c, &why))
 		return decide_wait(c, RO_RETIRING, c->f->update.outcome == OUTCOME_OK ? name : "the primary", "%s", why.text);
-	/* Nothing is taken away on old news: every instance has just said what it
-	 * presents, and every address was seen to present it. */
-	if (decide_fresh(c, RO_RETIRING, false) || step_probe(c, RO_RETIRING))
+	/* Nothing is taken away on old news: every instance has just said what it presents, every address
+	 * was seen to present it, and every server has shown what it has, unless it is an emergency. */
+	bool emergency = roll_running(c->f) && c->f->roll.emergency;
+	if (decide_fresh(c, RO_RETIRING, !emergency) || step_probe(c, RO_RETIRING))
 		return true;
 	removal_fill(c);
 	return decide_act(c, RO_RETIRING, RA_UPDATE, "%s", why.text);

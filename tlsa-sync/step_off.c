@@ -31,6 +31,29 @@ static bool off_stranger(struct decide *c)
 	return false;
 }
 
+/* What is in the zone, and which keys there are, must not be known from old news alone: an old journal may be
+ * all that there is. All servers have just answered, or one and all instances. */
+static bool off_old_news(struct decide *c)
+{
+	char name[WORDS_SERVER] = "";
+	bool any = false;
+	for (unsigned s = 0; s < c->f->num_servers; s++) {
+		const struct fact_server *row = &c->f->servers[s];
+		if (row->silent.count_ms != 0 || decide_due(c, row->answered, rollover_fresh_ms(c->p)))
+			words_server(name, row);
+		else
+			any = any || !row->alias;
+	}
+	for (size_t i = 0; any && name[0] != '\0' && i < c->f->num_instances; i++) {
+		const struct fact_instance *in = &c->f->instances[i];
+		if (in->failed.count_ms != 0 || decide_due(c, in->heard, rollover_fresh_ms(c->p)))
+			return decide_wait(c, RO_WITHDRAWING, in->name, "%s gives no answer, and neither does %s: which records may be there is "
+			                   "known from one of them", name, in->name);
+	}
+	return !any && decide_wait(c, RO_WITHDRAWING, name, "no server answers: %s: %s", name,
+	                           c->f->num_servers > 0 ? c->f->servers[0].words : "");
+}
+
 static bool off_remove(struct decide *c)
 {
 	struct why why = { 0 };
@@ -42,7 +65,7 @@ static bool off_remove(struct decide *c)
 	words_still_there(c, name, &why);
 	if (decide_due(c, c->f->looked, decide_poll_ms(c)))
 		return decide_act(c, RO_WITHDRAWING, RA_LOOK, "%s", why.text);
-	if (off_stranger(c))
+	if (off_old_news(c) || off_stranger(c))
 		return true;
 	if (!removal_due(c, &why))
 		return off_wait(c, name, &why);

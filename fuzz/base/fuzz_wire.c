@@ -47,7 +47,7 @@ static void talk(struct seen *s, struct slice in, size_t step)
 	struct wire *w = NULL;
 	int fds[2];
 	must(uv_loop_init(&loop) == 0 && socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds) == 0);
-	must(wire_adopt(&loop, fds[0], (struct wire_events){ on_line, on_close }, s, &w) == EC_OK);
+	must(wire_adopt(&loop, fds[0], (struct wire_events){ .on_line = on_line, .on_close = on_close }, s, &w) == EC_OK);
 	while (in.len > 0 && !s->closed) {
 		struct slice piece = slice_first(in, step < 32768 ? step : 32768);
 		ssize_t n = send(fds[1], piece.p, piece.len, MSG_NOSIGNAL);

@@ -2,7 +2,7 @@
  * server (mta.h) whose replies are fuzzed too, joined as the worker joins them.
  *
  * Input: three octets (options, cuts of the client's bytes, cuts of the mail
- * server's), the script of replies up to a 0xff, then the client's bytes. There
+ * server's and, in two bits, TLS and LMTP behind), the script of replies up to a 0xff, then the client's bytes. There
  * 0xff and the octet behind it are an event: all before it has been dealt with.
  *
  * Oracles: a message is answered 250 only if the mail server said 250 to its dot,
@@ -16,16 +16,21 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "config/config.h"
 #include "fuzz/proxy/mta.h"
 #include "proxy/relay/backend.h"
+#include "proxy/smtp/connectors.h"
 #include "proxy/smtp/session.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
 enum { NORMALIZE = 1, SMALL = 2, XCLIENT = 4, NO_TLS = 8, LACKS = 16, NO_LIMITS = 32, XFORWARD = 64, CHUNKING = 128 };
+enum { CLEAR, MAY_TLS, MUST_TLS, LMTP_IN_TLS }; /* to the mail server */
 
 struct edge {
 	uint8_t options;
+	unsigned behind;
+	struct connectors *ways;
 	size_t client_step, mta_step;
 	struct smtp_session *s;
 	struct backend *b;
@@ -140,7 +145,9 @@ static void link_open(struct edge *e)
 		                         .id = SLICE_LIT("f"), .esmtp = smtp_session_esmtp(e->s) };
 	unsigned told = e->options & (XCLIENT | XFORWARD);
 	struct backend_setup setup = { .hostname = SLICE_LIT("edge.test"), .xclient = told == XCLIENT ? &client : NULL,
-		                       .xforward = told == XFORWARD ? &client : NULL };
+		                       .xforward = told == XFORWARD ? &client : NULL,
+		                       .lmtp = e->behind == LMTP_IN_TLS,
+		                       .tls = e->behind == CLEAR ? BACKEND_TLS_NONE : e->behind == MAY_TLS ? BACKEND_TLS_MAY : BACKEND_TLS_MUST };
 	link_close(e);
 	e->b = backend_new(&setup);
 	assert(e->b != NULL);
@@ -231,6 +238,33 @@ static void act(struct edge *e, const struct smtp_event *ev)
 	}
 }
 
+/* What was said in clear behind the 220 breaks the handshake. */
+static void start_tls(struct edge *e)
+{
+	assert(e->behind != CLEAR && backend_output(e->b).len == 0 && bytes_len(&e->at_backend) == 0 && !e->mta.in_tls);
+	if (bytes_len(&e->mta.out) > 0 || e->mta.closed) {
+		e->lost = true;
+		link_close(e);
+		smtp_session_backend_lost(e->s, SMTP_WHY_BACKEND_GARBAGE);
+		return;
+	}
+	e->mta.in_tls = true;
+	backend_tls_done(e->b);
+}
+
+static struct connectors *lmtp_for_all(void)
+{
+	char name[] = "box", all[] = "*", hop[] = "unix:/box", none[] = "";
+	char *domains[] = { all };
+	struct config_next_hop to = { .to = hop };
+	struct config_connector box = { .name = name, .domains = { .items = domains, .num = 1 }, .next_hops = &to,
+		                        .num_next_hops = 1, .protocol = CONFIG_LMTP };
+	struct config cfg = { .connectors = &box, .num_connectors = 1, .backend.address = none };
+	struct connectors *ways;
+	must(connectors_new(&cfg, &ways));
+	return ways;
+}
+
 static bool pump_link(struct edge *e)
 {
 	struct backend_event ev;
@@ -240,6 +274,9 @@ static bool pump_link(struct edge *e)
 	if (!backend_next(e->b, &ev))
 		return moved;
 	switch (ev.kind) {
+	case BACKEND_EV_START_TLS:
+		start_tls(e);
+		break;
 	case BACKEND_EV_READY:
 		smtp_session_backend_ready(e->s, ev.caps, false);
 		break;
@@ -389,13 +426,17 @@ static void check_stored(const struct edge *e, struct slice client)
 
 static void play(struct edge *e, struct slice client)
 {
+	e->ways = e->behind == LMTP_IN_TLS ? lmtp_for_all() : NULL;
 	bool small = (e->options & SMALL) != 0, limits = (e->options & NO_LIMITS) == 0;
 	struct smtp_limits l = { "edge.test", small ? 300 : 0, limits ? 3 : 100, limits ? 30 : 10000, limits ? 8 : 1000,
-		                 limits ? 3 : 1000, (e->options & NORMALIZE) != 0 ? SMTP_BARE_NORMALIZE : SMTP_BARE_REJECT };
+		                 limits ? 3 : 1000, (e->options & NORMALIZE) != 0 ? SMTP_BARE_NORMALIZE : SMTP_BARE_REJECT, e->ways };
 	struct smtp_setup setup = { .limits = &l, .caps = { .flags = UINT32_MAX }, .tls_offered = (e->options & NO_TLS) == 0,
 		                    .client_addr = SLICE_LIT("192.0.2.1"), .id = SLICE_LIT("f") };
 	struct slice rest = client;
 	e->mta.lacks = (e->options & LACKS) != 0;
+	e->mta.starttls = e->behind != CLEAR;
+	e->mta.must_tls = e->behind >= MUST_TLS;
+	e->mta.lmtp = e->behind == LMTP_IN_TLS;
 	e->mta.chunking = (e->options & CHUNKING) != 0;
 	e->mta.eager = (e->options & XCLIENT) != 0 && (e->options & XFORWARD) != 0;
 	e->s = smtp_session_new(&setup);
@@ -425,6 +466,7 @@ static void play(struct edge *e, struct slice client)
 	assert(e->num_yes <= e->mta.kept || e->mta.odd);
 	check_stored(e, client);
 	smtp_session_free(e->s);
+	connectors_free(e->ways);
 	link_close(e);
 }
 
@@ -445,8 +487,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	const uint8_t *mark = memchr(in.p, 0xff, in.len);
 	struct slice script = mark != NULL ? slice_first(in, (size_t)(mark - in.p)) : (struct slice){ 0 };
 	struct slice client = mark != NULL ? slice_from(in, script.len + 1) : in;
-	struct edge a = { .options = data[0], .client_step = SIZE_MAX, .mta_step = 1 << 20, .mta.script = script };
-	struct edge b = { .options = data[0], .client_step = 1 + data[1] % 64, .mta_step = 1 + data[2] % 64, .mta.script = script };
+	struct edge a = { .options = data[0], .behind = data[2] / 64, .client_step = SIZE_MAX, .mta_step = 1 << 20, .mta.script = script };
+	struct edge b = { .options = data[0], .behind = data[2] / 64, .client_step = 1 + data[1] % 64, .mta_step = 1 + data[2] % 64, .mta.script = script };
 	play(&a, client);
 	play(&b, client);
 	/* One that closes, or talks out of turn, makes it a race, as does one that wants a message for

@@ -1,18 +1,31 @@
 /* The whole session under a client's bytes, with a backend whose answers hang on
  * the recipients only; with option 128 they come when all in hand was read, so that commands
- * pile up behind RCPTs (RFC 2920). Oracles: cuts change nothing; no message for nobody; every reply is one or more
+ * pile up behind RCPTs (RFC 2920). The upper bits of the second octet choose what connectors there
+ * are. Oracles: recipients of two connectors are never on one link, nor of two domains where the
+ * way depends on it, nor two by LMTP; cuts change nothing; no message for nobody; every reply is one or more
  * well-formed lines; what goes behind has no bare CR or LF and no early end; 250
  * to a message only after the backend's 250. */
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "config/config.h"
+#include "proxy/smtp/connectors.h"
 #include "proxy/smtp/session.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
+/* d.test and below go by MX, l.test by LMTP, r.test is refused every other time, f.test takes two;
+ * the rest, if `ways` is odd, has a way too. */
+enum { WAY_MX, WAY_LMTP, WAY_REFUSED, WAY_FEW, WAY_REST };
+
 struct run {
 	struct smtp_session *s;
+	struct connectors *ways;
+	size_t way; /* of the link */
+	unsigned num_opened;
+	char domain[SMTP_DOMAIN_MAX];
+	size_t domain_len;
 	struct bytes replies, stored, body;
 	bool tls, closed, said_yes, open, in_data, in_chunks, binary;
 	uint64_t chunk_due; /* octets announced and not come */
@@ -116,6 +129,64 @@ static void commit(struct run *r)
 	answer(r, r->said_yes ? 250 : (r->options & 16) != 0 ? 354 : 452);
 }
 
+static struct connectors *make_ways(unsigned which)
+{
+	char name[] = "x", mx[] = "mx", addr[] = "192.0.2.1:25", address[] = "192.0.2.2:25", none[] = "";
+	char d[] = "d.test", below[] = "*.d.test", l[] = "l.test", r[] = "r.test", f[] = "f.test";
+	char *by_mx[] = { d, below }, *by_lmtp[] = { l }, *refused[] = { r }, *few[] = { f };
+	struct config_next_hop hop = { .to = addr }, hop_mx = { .to = mx };
+	struct config_connector all[] = {
+		[WAY_MX] = { .name = name, .domains = { .items = by_mx, .num = 2 }, .next_hops = &hop_mx, .num_next_hops = 1 },
+		[WAY_LMTP] = { .name = name, .domains = { .items = by_lmtp, .num = 1 }, .next_hops = &hop, .num_next_hops = 1,
+		               .protocol = CONFIG_LMTP },
+		[WAY_REFUSED] = { .name = name, .domains = { .items = refused, .num = 1 }, .next_hops = &hop, .num_next_hops = 1 },
+		[WAY_FEW] = { .name = name, .domains = { .items = few, .num = 1 }, .next_hops = &hop, .num_next_hops = 1,
+		              .max_recipients = 2 },
+	};
+	struct config cfg = { .connectors = all, .num_connectors = WAY_REST, .backend.address = which % 2 != 0 ? address : none };
+	struct connectors *ways = NULL;
+	if (which != 0)
+		must(connectors_new(&cfg, &ways));
+	return ways;
+}
+
+static struct slice domain_of(const struct smtp_rcpt *rcpt)
+{
+	return slice_of(rcpt->path.domain, rcpt->path.domain_len);
+}
+
+/* A recipient that somebody is asked about: of the link that was opened for this transaction. */
+static void check_way(const struct run *r, const struct smtp_rcpt *rcpt)
+{
+	if (r->ways == NULL) {
+		assert(r->way == 0);
+		return;
+	}
+	struct slice domain = domain_of(rcpt);
+	assert(connectors_find(r->ways, domain) == r->way && r->way != CONNECTOR_NONE);
+	assert(r->way != WAY_MX || slice_eq_nocase(domain, slice_of(r->domain, r->domain_len)));
+	assert(r->way != WAY_LMTP || r->accepted + r->num_asked == 0);
+	assert(r->way != WAY_FEW || r->accepted + r->num_asked < 2);
+}
+
+static void open_backend(struct run *r, const struct smtp_event *ev)
+{
+	struct slice domain = domain_of(ev->rcpt);
+	assert(r->num_asked == 0);
+	r->way = ev->connector;
+	r->accepted = 0;
+	memcpy(r->domain, domain.p, domain.len);
+	r->domain_len = domain.len;
+	check_way(r, ev->rcpt);
+	if (r->ways != NULL && r->way == WAY_REFUSED && r->num_opened++ % 2 == 0) {
+		smtp_session_backend_refused(r->s, ev->rcpt->path.local[0] == 'n' ? SMTP_R_HOP_NULL_MX : SMTP_R_HOP_TLSA);
+		return;
+	}
+	r->open = true;
+	smtp_session_backend_ready(r->s, &(struct smtp_caps){ .flags = (r->options & 4) != 0 ? 0 : UINT32_MAX },
+	                           (r->options & 128) != 0 && r->num_links++ % 2 != 0);
+}
+
 static void act(struct run *r, const struct smtp_event *ev)
 {
 	assert(!r->closed);
@@ -132,9 +203,7 @@ static void act(struct run *r, const struct smtp_event *ev)
 		smtp_session_tls_done(r->s, &(struct smtp_tls_info){ SLICE_LIT("TLSv1.3"), SLICE_LIT("X"), SLICE_LIT("\r\n") });
 		break;
 	case SMTP_EV_OPEN_BACKEND:
-		r->open = true;
-		smtp_session_backend_ready(r->s, &(struct smtp_caps){ .flags = (r->options & 4) != 0 ? 0 : UINT32_MAX },
-		                           (r->options & 128) != 0 && r->num_links++ % 2 != 0);
+		open_backend(r, ev);
 		break;
 	case SMTP_EV_MAIL:
 		assert(r->open);
@@ -144,6 +213,7 @@ static void act(struct run *r, const struct smtp_event *ev)
 		break;
 	case SMTP_EV_RCPT:
 		assert(r->open);
+		check_way(r, ev->rcpt);
 		ask(r, ev->rcpt->path.local[0] != '\0' ? (uint8_t)ev->rcpt->path.local[0] : 'x');
 		break;
 	case SMTP_EV_DATA:
@@ -213,10 +283,11 @@ static void pump(struct run *r, struct bytes *in)
 	assert(bytes_len(in) <= SMTP_LINE_MAX || !smtp_session_wants(r->s));
 }
 
-static void play(struct run *r, uint8_t options, const uint8_t *data, size_t len, size_t step)
+static void play(struct run *r, uint8_t options, unsigned ways, const uint8_t *data, size_t len, size_t step)
 {
+	r->ways = make_ways(ways);
 	struct smtp_limits limits = { "edge.test", (options & 2) != 0 ? 60 : 0, 3, 50, 20, 5,
-		                      (options & 1) != 0 ? SMTP_BARE_NORMALIZE : SMTP_BARE_REJECT };
+		                      (options & 1) != 0 ? SMTP_BARE_NORMALIZE : SMTP_BARE_REJECT, r->ways };
 	struct smtp_setup setup = { .limits = &limits, .caps = { .flags = UINT32_MAX }, .tls_offered = true,
 		                    .client_addr = SLICE_LIT("192.0.2.1"), .id = SLICE_LIT("f") };
 	struct bytes in = { 0 };
@@ -235,6 +306,7 @@ static void play(struct run *r, uint8_t options, const uint8_t *data, size_t len
 	pump(r, &in);
 	assert(r->closed && smtp_session_deadline(r->s) == SMTP_DEADLINE_NONE);
 	smtp_session_free(r->s);
+	connectors_free(r->ways);
 	bytes_fini(&in);
 }
 
@@ -243,8 +315,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	struct run a = { 0 }, b = { 0 };
 	if (len < 2)
 		return 0;
-	play(&a, data[0], data + 2, len - 2, SIZE_MAX);
-	play(&b, data[0], data + 2, len - 2, 1 + data[1] % 64);
+	play(&a, data[0], data[1] / 64, data + 2, len - 2, SIZE_MAX);
+	play(&b, data[0], data[1] / 64, data + 2, len - 2, 1 + data[1] % 64);
 	/* Only STARTTLS may tell one read from two. */
 	if (!a.tls && !b.tls && !a.raced && !b.raced) {
 		assert(slice_eq(bytes_slice(&a.replies), bytes_slice(&b.replies)));

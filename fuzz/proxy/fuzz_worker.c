@@ -288,7 +288,7 @@ static void play(struct play *p, struct slice client)
 	now_ms = 1000000;
 	w->settings = world_settings(p->options, (p->more & NARROW) != 0);
 	w->snapshot = (p->options & NO_TLS) != 0 ? NULL : world.snapshots[0];
-	w->caps = (struct smtp_caps){ .flags = (p->options & LACKS) != 0 ? 0 : UINT32_MAX };
+	w->settings->exits.offer = (struct smtp_caps){ .flags = (p->options & LACKS) != 0 ? 0 : UINT32_MAX };
 	w->next_id = 7;
 	world_door(true);
 	p->hop.fd = -1;

@@ -10,6 +10,7 @@
                  "250-XFORWARD NAME ADDR PORT PROTO HELO IDENT\r\n250 ENHANCEDSTATUSCODES\r\n"
 #define EHLO_CHUNKING "250-mta.test\r\n250-CHUNKING\r\n250-BINARYMIME\r\n" EHLO_REST
 #define EHLO_NOTHING "250 mta.test\r\n"
+#define EHLO_STARTTLS "250-mta.test\r\n250-PIPELINING\r\n250 STARTTLS\r\n"
 
 static void put(struct bytes *b, struct slice s)
 {
@@ -157,10 +158,15 @@ static void command(struct mta *m, struct slice line)
 		put(&m->heard, line);
 		put(&m->heard, SLICE_LIT("\n"));
 	}
-	if (starts(line, "EHLO ")) {
-		const char *usual = m->lacks ? EHLO_NOTHING : m->chunking ? EHLO_CHUNKING : EHLO_ALL;
+	bool hello = starts(line, m->lmtp ? "LHLO " : "EHLO ");
+	assert(!m->must_tls || m->in_tls || hello || slice_eq(line, SLICE_LIT("STARTTLS")));
+	if (hello) {
+		const char *usual = m->lacks ? EHLO_NOTHING : m->starttls && !m->in_tls ? EHLO_STARTTLS : m->chunking ? EHLO_CHUNKING : EHLO_ALL;
 		bool offers = !slice_eq(say(m, usual), SLICE_LIT(EHLO_NOTHING));
 		m->lacks = m->lacks && !offers;
+	} else if (slice_eq(line, SLICE_LIT("STARTTLS"))) {
+		assert(m->starttls && !m->in_tls && !m->in_mail && bytes_len(&m->in) == line.len + 2);
+		(void)say(m, "220 2.0.0 Go on\r\n");
 	} else if (starts(line, "XCLIENT ")) {
 		(void)say(m, "220 mta.test again\r\n");
 	} else if (starts(line, "XFORWARD ")) {
@@ -179,6 +185,7 @@ static void command(struct mta *m, struct slice line)
 	} else if (starts(line, "RCPT TO:<")) {
 		assert(m->in_mail);
 		assert(!m->lacks || m->odd || line.p[line.len - 1] == '>');
+		assert(!m->lmtp || m->odd || m->accepted == 0);
 		m->accepted += starts(say(m, "250 2.1.5 Ok\r\n"), "25");
 	} else if (slice_eq(line, SLICE_LIT("DATA"))) {
 		assert(m->in_mail && bytes_len(&m->body) == 0 && !m->binary);
@@ -248,7 +255,7 @@ void mta_connect(struct mta *m)
 
 void mta_drop(struct mta *m)
 {
-	m->connected = m->in_mail = m->in_data = m->in_chunk = m->for_nobody = false;
+	m->connected = m->in_mail = m->in_data = m->in_chunk = m->for_nobody = m->in_tls = false;
 	bytes_fini(&m->in);
 	bytes_fini(&m->out);
 	bytes_fini(&m->body);

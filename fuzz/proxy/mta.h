@@ -2,7 +2,7 @@
  *        what a script tells it, and stops the program when the edge sends it
  *        something that no mail server should ever get.
  * Never: believes the edge: it keeps a transaction state of its own.
- * Spec:  RFC 5321 2.3.8, 4.1.4, 4.2; RFC 2920.
+ * Spec:  RFC 5321 2.3.8, 4.1.4, 4.2; RFC 2033, 2920, 3207.
  * Start at: mta_take. */
 #ifndef FUZZ_PROXY_MTA_H
 #define FUZZ_PROXY_MTA_H
@@ -20,6 +20,10 @@ struct mta {
 	bool odd;            /* has said something that is not exactly one reply to one question */
 	bool in_mail, in_data, in_chunk;
 	bool chunking;       /* offers CHUNKING and BINARYMIME */
+	bool lmtp;           /* LHLO, and one recipient */
+	bool starttls;       /* offers STARTTLS, and its other extensions inside TLS only */
+	bool must_tls;       /* the edge may say nothing of weight in clear */
+	bool in_tls;
 	bool eager;          /* says 354 also when there is no recipient */
 	bool for_nobody;     /* has said such a 354: no octet may follow */
 	bool been_eager;     /* on any link */

@@ -127,7 +127,7 @@ struct settings *world_settings(uint8_t options, bool narrow)
 	cfg->smtp.greeting_delay_ms = (options & DELAY) != 0 ? 1000 : 0;
 	if (narrow)
 		cfg->limits.queue_bytes = 512;
-	must(settings_new(cfg, slot, NULL));
+	must(settings_new(cfg, NULL, slot, NULL));
 	return *slot;
 }
 

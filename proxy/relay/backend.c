@@ -4,25 +4,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/steps.h"
-#include "proxy/relay/answer.h"
-#include "proxy/relay/client_info.h"
-#include "proxy/relay/ehlo_offer.h"
-
-enum state {
-	BE_GREETING, /* waiting for the 220, the EHLO reply, XCLIENT's 220 */
-	BE_IDLE,     /* ready, no transaction */
-	BE_MAIL,     /* MAIL is sent */
-	BE_BODY,     /* 354 was given and the dot is not sent; or a chunk is announced and not all out */
-	BE_CHUNKS,   /* a chunk is all out, and it was not the last or was refused */
-	BE_FINAL,    /* the dot, or all of the last chunk, is sent */
-	BE_QUIT,
-	BE_DEAD,
-	BE_COUNT
-};
+#include "proxy/relay/backend_int.h"
 
 static const struct step_row steps[] = {
-	[BE_GREETING] = { "greeting", STEP(BE_IDLE) | STEP(BE_DEAD) },
+	[BE_GREETING] = { "greeting", STEP(BE_STARTTLS) | STEP(BE_IDLE) | STEP(BE_DEAD) },
+	[BE_STARTTLS] = { "starttls", STEP(BE_TLS) | STEP(BE_GREETING) | STEP(BE_DEAD) },
+	[BE_TLS] = { "tls", STEP(BE_GREETING) | STEP(BE_DEAD) },
 	[BE_IDLE] = { "idle", STEP(BE_MAIL) | STEP(BE_QUIT) | STEP(BE_DEAD) },
 	[BE_MAIL] = { "mail", STEP(BE_BODY) | STEP(BE_IDLE) | STEP(BE_DEAD) },
 	[BE_BODY] = { "body", STEP(BE_CHUNKS) | STEP(BE_FINAL) | STEP(BE_DEAD) },
@@ -33,53 +20,30 @@ static const struct step_row steps[] = {
 };
 _Static_assert(sizeof steps / sizeof *steps == BE_COUNT, "one row per state");
 
-/* What a reply answers. */
-enum asked { ASK_GREETING, ASK_EHLO, ASK_XCLIENT, ASK_XFORWARD, ASK_MAIL, ASK_RCPT, ASK_DATA, ASK_CHUNK,
-             ASK_LAST, ASK_DOT, ASK_RSET, ASK_QUIT };
-
-enum { ASKED_MAX = 64, EVENTS_MAX = 4, HOSTNAME_MAX = 255 };
-
-struct backend {
-	enum state state;
-	bool in_reply, mail_refused, chunked, quit_sent, use_xclient, xclient_done, use_xforward;
-	struct ehlo_offer offer;
-	uint64_t progress;
-	/* Questions not answered yet, oldest first. The first `num_sent` are sent (or
-	 * in `out`); the lines of the others wait in `held`. */
-	unsigned num_asked, num_sent;
-	uint8_t asked[ASKED_MAX];
-	struct bytes out, held;
-	struct answer_reader reader;   /* the reply being read */
-	struct answer_reader refusal;  /* the reply to MAIL, if it was refused */
-	struct smtp_answer answer;     /* of the ANSWER event */
-	unsigned num_events, next_event;
-	struct backend_event events[EVENTS_MAX];
-	char hostname[HOSTNAME_MAX + 1];
-	struct client_info client;
-};
-
-static void enter(struct backend *b, enum state to)
+void backend_enter(struct backend *b, enum state to)
 {
 	assert(step_allowed(steps, BE_COUNT, b->state, to));
 	b->state = to;
 	b->progress++;
 }
 
-static void emit(struct backend *b, struct backend_event ev)
+void backend_emit(struct backend *b, struct backend_event ev)
 {
 	assert(b->num_events < EVENTS_MAX);
 	b->events[b->num_events++] = ev;
 }
 
-static void lost(struct backend *b, enum smtp_reason reason, const char *words)
+void backend_fail(struct backend *b, enum smtp_reason reason, const char *words)
 {
 	if (b->state == BE_DEAD)
 		return;
-	enter(b, BE_DEAD);
+	if (b->state == BE_TLS)
+		b->num_events = b->next_event = 0; /* no handshake is to begin any more */
+	backend_enter(b, BE_DEAD);
 	bytes_fini(&b->out);
 	bytes_fini(&b->held);
 	b->num_asked = b->num_sent = 0;
-	emit(b, (struct backend_event){ .kind = BACKEND_EV_LOST, .reason = reason, .words = words });
+	backend_emit(b, (struct backend_event){ .kind = BACKEND_EV_LOST, .reason = reason, .words = words });
 }
 
 static void tidy(struct backend *b)
@@ -99,7 +63,7 @@ static void release(struct backend *b)
 		assert(lf != NULL);
 		size_t len = (size_t)(lf - held.p) + 1;
 		if (bytes_append(&b->out, slice_first(held, len)) != EC_OK) {
-			lost(b, SMTP_WHY_NO_MEMORY, "out of memory");
+			backend_fail(b, SMTP_WHY_NO_MEMORY, "out of memory");
 			return;
 		}
 		bytes_consume(&b->held, len);
@@ -107,45 +71,14 @@ static void release(struct backend *b)
 	}
 }
 
-static void ask(struct backend *b, enum asked what, struct slice line)
+void backend_ask(struct backend *b, enum asked what, struct slice line)
 {
 	if (b->num_asked == ASKED_MAX || bytes_append(&b->held, line) != EC_OK) {
-		lost(b, SMTP_WHY_NO_MEMORY, "too many commands at once");
+		backend_fail(b, SMTP_WHY_NO_MEMORY, "too many commands at once");
 		return;
 	}
 	b->asked[b->num_asked++] = (uint8_t)what;
 	release(b);
-}
-
-/* Behind XCLIENT we speak as the client, and the backend's rules about HELO
- * names and SPF look at this name. It came from a stranger: nothing that could
- * end the line or split it goes out. */
-static const char *ehlo_name(const struct backend *b)
-{
-	if (!b->xclient_done || b->client.helo[0] == '\0')
-		return b->hostname;
-	for (const char *p = b->client.helo; *p != '\0'; p++)
-		if (*p <= ' ' || *p >= 0x7f)
-			return b->hostname;
-	return b->client.helo;
-}
-
-static void ask_ehlo(struct backend *b)
-{
-	char text[HOSTNAME_MAX + 16];
-	struct writer w = writer_of(text, sizeof text);
-	b->offer = (struct ehlo_offer){ 0 };
-	writer_format(&w, "EHLO %s\r\n", ehlo_name(b));
-	ask(b, ASK_EHLO, writer_slice(&w));
-}
-
-static void ask_xclient(struct backend *b)
-{
-	char text[XCLIENT_LINE_MAX];
-	struct writer w = writer_of(text, sizeof text);
-	client_info_xclient(&w, &b->client, b->offer.xclient);
-	assert(!w.bad);
-	ask(b, ASK_XCLIENT, writer_slice(&w));
 }
 
 /* Before each MAIL: the backend forgets it at the end of the transaction. */
@@ -156,9 +89,9 @@ static void ask_xforward(struct backend *b)
 	client_info_xforward_where(&w, &b->client, b->offer.xforward);
 	client_info_xforward_who(&v, &b->client, b->offer.xforward);
 	assert(!w.bad && !v.bad);
-	ask(b, ASK_XFORWARD, writer_slice(&w)); /* without ADDR we would not be here */
+	backend_ask(b, ASK_XFORWARD, writer_slice(&w)); /* without ADDR we would not be here */
 	if (b->state != BE_DEAD && v.len > 0)
-		ask(b, ASK_XFORWARD, writer_slice(&v));
+		backend_ask(b, ASK_XFORWARD, writer_slice(&v));
 }
 
 static void copy_text(char *to, size_t cap, struct slice from)
@@ -177,6 +110,8 @@ struct backend *backend_new(const struct backend_setup *setup)
 	copy_text(b->hostname, sizeof b->hostname, setup->hostname);
 	b->use_xclient = setup->xclient != NULL;
 	b->use_xforward = setup->xforward != NULL;
+	b->lmtp = setup->lmtp;
+	b->tls = setup->tls;
 	const struct backend_client *client = b->use_xclient ? setup->xclient : setup->xforward;
 	if (client != NULL) {
 		copy_text(b->client.addr, sizeof b->client.addr, client->addr);
@@ -220,22 +155,7 @@ bool backend_next(struct backend *b, struct backend_event *out)
 static void give_answer(struct backend *b, const struct answer_reader *from)
 {
 	b->answer = answer_get(from);
-	emit(b, (struct backend_event){ .kind = BACKEND_EV_ANSWER, .answer = &b->answer });
-}
-
-static void on_ehlo(struct backend *b)
-{
-	bool need = b->use_xclient && !b->xclient_done;
-	if (need && ((b->offer.caps.flags & SMTP_CAP_XCLIENT) == 0 || (b->offer.xclient & CLIENT_INFO_ADDR) == 0)) {
-		lost(b, SMTP_WHY_BACKEND_CONFIG, "the backend does not offer us XCLIENT");
-	} else if (need) {
-		ask_xclient(b);
-	} else if (b->use_xforward && (b->offer.xforward & CLIENT_INFO_ADDR) == 0) {
-		lost(b, SMTP_WHY_BACKEND_CONFIG, "the backend does not offer us XFORWARD");
-	} else {
-		enter(b, BE_IDLE);
-		emit(b, (struct backend_event){ .kind = BACKEND_EV_READY, .caps = &b->offer.caps });
-	}
+	backend_emit(b, (struct backend_event){ .kind = BACKEND_EV_ANSWER, .answer = &b->answer });
 }
 
 /* Which reply codes are a yes to what; refusals are looked at before. */
@@ -243,6 +163,7 @@ static bool is_yes(enum asked what, uint16_t code)
 {
 	switch (what) {
 	case ASK_GREETING:
+	case ASK_STARTTLS:
 	case ASK_XCLIENT:
 		return code == 220;
 	case ASK_DATA:
@@ -258,21 +179,17 @@ static void on_yes(struct backend *b, enum asked what)
 {
 	switch (what) {
 	case ASK_GREETING:
-		ask_ehlo(b);
-		break;
 	case ASK_EHLO:
-		on_ehlo(b);
-		break;
+	case ASK_STARTTLS:
 	case ASK_XCLIENT:
-		b->xclient_done = true;
-		ask_ehlo(b);
+		backend_greet_yes(b, what);
 		break;
 	case ASK_RCPT:
 		/* A recipient for a sender it has refused is worth nothing: no message follows. */
 		give_answer(b, b->mail_refused ? &b->refusal : &b->reader);
 		break;
 	case ASK_DATA:
-		enter(b, BE_BODY);
+		backend_enter(b, BE_BODY);
 		give_answer(b, &b->reader);
 		break;
 	case ASK_CHUNK:
@@ -280,7 +197,7 @@ static void on_yes(struct backend *b, enum asked what)
 		break;
 	case ASK_LAST:
 	case ASK_DOT:
-		enter(b, BE_IDLE);
+		backend_enter(b, BE_IDLE);
 		give_answer(b, &b->reader);
 		break;
 	default:
@@ -290,17 +207,15 @@ static void on_yes(struct backend *b, enum asked what)
 
 static void on_no(struct backend *b, enum asked what)
 {
-	bool later = b->reader.code < 500;
 	switch (what) {
 	case ASK_GREETING:
 	case ASK_EHLO:
-		lost(b, later ? SMTP_WHY_BACKEND_CLOSING : SMTP_WHY_BACKEND_CONFIG, "the backend refused the session");
-		break;
+	case ASK_STARTTLS:
 	case ASK_XCLIENT:
-		lost(b, SMTP_WHY_BACKEND_CONFIG, "the backend refused XCLIENT");
+		backend_greet_no(b, what);
 		break;
 	case ASK_XFORWARD:
-		lost(b, SMTP_WHY_BACKEND_CONFIG, "the backend refused XFORWARD");
+		backend_fail(b, SMTP_WHY_BACKEND_CONFIG, "the backend refused XFORWARD");
 		break;
 	case ASK_MAIL:
 		b->mail_refused = true;
@@ -314,15 +229,15 @@ static void on_no(struct backend *b, enum asked what)
 		give_answer(b, &b->reader);
 		break;
 	case ASK_LAST:
-		enter(b, BE_CHUNKS);
+		backend_enter(b, BE_CHUNKS);
 		give_answer(b, &b->reader);
 		break;
 	case ASK_DOT:
-		enter(b, BE_IDLE);
+		backend_enter(b, BE_IDLE);
 		give_answer(b, &b->reader);
 		break;
 	default:
-		lost(b, SMTP_WHY_BACKEND_GARBAGE, "the backend refused RSET");
+		backend_fail(b, SMTP_WHY_BACKEND_GARBAGE, "the backend refused RSET");
 		break;
 	}
 }
@@ -339,7 +254,7 @@ static void on_reply(struct backend *b)
 	uint16_t code = b->reader.code;
 	b->progress++;
 	if (b->num_sent == 0) {
-		lost(b, code == 421 ? SMTP_WHY_BACKEND_CLOSING : SMTP_WHY_BACKEND_GARBAGE, "a reply that nobody asked for");
+		backend_fail(b, code == 421 ? SMTP_WHY_BACKEND_CLOSING : SMTP_WHY_BACKEND_GARBAGE, "a reply that nobody asked for");
 		return;
 	}
 	enum asked what = b->asked[0];
@@ -347,16 +262,16 @@ static void on_reply(struct backend *b)
 	b->num_sent--;
 	memmove(b->asked, b->asked + 1, b->num_asked);
 	if (what == ASK_QUIT) {
-		enter(b, BE_DEAD);
-		emit(b, (struct backend_event){ .kind = BACKEND_EV_QUIT });
+		backend_enter(b, BE_DEAD);
+		backend_emit(b, (struct backend_event){ .kind = BACKEND_EV_QUIT });
 	} else if (is_yes(what, code)) {
 		on_yes(b, what);
 	} else if (code == 421) {
-		lost(b, SMTP_WHY_BACKEND_CLOSING, "the backend is closing (421)");
+		backend_fail(b, SMTP_WHY_BACKEND_CLOSING, "the backend is closing (421)");
 	} else if (code < 400) {
-		lost(b, SMTP_WHY_BACKEND_GARBAGE, "a reply of the wrong class");
-	} else if (is_about_us(code)) {
-		lost(b, SMTP_WHY_BACKEND_CONFIG, "the backend wants us to log in or to use TLS");
+		backend_fail(b, SMTP_WHY_BACKEND_GARBAGE, "a reply of the wrong class");
+	} else if (is_about_us(code) && what != ASK_STARTTLS) {
+		backend_fail(b, SMTP_WHY_BACKEND_CONFIG, "the backend wants us to log in or to use TLS");
 	} else {
 		on_no(b, what);
 	}
@@ -374,7 +289,7 @@ static bool one_line(struct backend *b, struct slice line)
 	b->in_reply = true;
 	enum ec ec = answer_line(&b->reader, line, &text);
 	if (ec != EC_OK && ec != EC_AGAIN) {
-		lost(b, SMTP_WHY_BACKEND_GARBAGE, ec == EC_LIMIT ? "an endless reply" : "not an SMTP reply");
+		backend_fail(b, SMTP_WHY_BACKEND_GARBAGE, ec == EC_LIMIT ? "an endless reply" : "not an SMTP reply");
 		return false;
 	}
 	if (!first && b->num_sent > 0 && b->asked[0] == ASK_EHLO && b->reader.code == 250)
@@ -406,6 +321,8 @@ void backend_feed(struct backend *b, struct slice in, size_t *out_used)
 {
 	*out_used = 0;
 	tidy(b);
+	if (b->state == BE_TLS && in.len > 0)
+		backend_fail(b, SMTP_WHY_BACKEND_GARBAGE, "octets in clear behind the 220 to STARTTLS");
 	bool more = b->num_events == 0;
 	while (more && b->state != BE_DEAD) {
 		struct slice line = { 0 };
@@ -414,7 +331,7 @@ void backend_feed(struct backend *b, struct slice in, size_t *out_used)
 		if (ec == EC_AGAIN)
 			return;
 		if (ec != EC_OK) {
-			lost(b, SMTP_WHY_BACKEND_GARBAGE, ec_text(ec));
+			backend_fail(b, SMTP_WHY_BACKEND_GARBAGE, ec_text(ec));
 			break;
 		}
 		*out_used += used;
@@ -423,7 +340,7 @@ void backend_feed(struct backend *b, struct slice in, size_t *out_used)
 		/* The last question is answered, and more is in hand: whatever we ask
 		 * next, this can't be the answer to it (compare CVE-2021-38371). */
 		if (!more && b->state != BE_DEAD && sent <= 1 && *out_used < in.len)
-			lost(b, SMTP_WHY_BACKEND_GARBAGE, "a reply before the question");
+			backend_fail(b, SMTP_WHY_BACKEND_GARBAGE, "a reply before the question");
 		more = more || b->num_events == 0;
 	}
 	if (b->state == BE_DEAD)
@@ -438,7 +355,7 @@ void backend_mail(struct backend *b, const struct smtp_mail *mail)
 	if (b->state == BE_DEAD)
 		return;
 	b->mail_refused = b->chunked = false;
-	enter(b, BE_MAIL);
+	backend_enter(b, BE_MAIL);
 	if (b->use_xforward) {
 		ask_xforward(b);
 		if (b->state == BE_DEAD)
@@ -446,7 +363,7 @@ void backend_mail(struct backend *b, const struct smtp_mail *mail)
 	}
 	smtp_print_mail(&w, mail, b->offer.caps.flags);
 	assert(!w.bad);
-	ask(b, ASK_MAIL, writer_slice(&w));
+	backend_ask(b, ASK_MAIL, writer_slice(&w));
 }
 
 void backend_rcpt(struct backend *b, const struct smtp_rcpt *rcpt)
@@ -458,14 +375,14 @@ void backend_rcpt(struct backend *b, const struct smtp_rcpt *rcpt)
 		return;
 	smtp_print_rcpt(&w, rcpt, b->offer.caps.flags);
 	assert(!w.bad);
-	ask(b, ASK_RCPT, writer_slice(&w));
+	backend_ask(b, ASK_RCPT, writer_slice(&w));
 }
 
 void backend_data(struct backend *b)
 {
 	tidy(b);
 	if (b->state == BE_MAIL)
-		ask(b, ASK_DATA, SLICE_LIT("DATA\r\n"));
+		backend_ask(b, ASK_DATA, SLICE_LIT("DATA\r\n"));
 }
 
 /* Waits for a reply to what is sent already. */
@@ -485,10 +402,10 @@ void backend_chunk(struct backend *b, uint64_t size, bool last)
 		return;
 	assert(b->num_asked == 0); /* the session has all answers before */
 	b->chunked = true;
-	enter(b, BE_BODY);
+	backend_enter(b, BE_BODY);
 	writer_format(&w, "BDAT %llu%s\r\n", (unsigned long long)size, last ? " LAST" : "");
 	if (bytes_append(&b->out, writer_slice(&w)) != EC_OK)
-		lost(b, SMTP_WHY_NO_MEMORY, "out of memory");
+		backend_fail(b, SMTP_WHY_NO_MEMORY, "out of memory");
 }
 
 /* RFC 3030 2: a chunk, good or bad, is answered when it was received whole. A reply
@@ -498,7 +415,7 @@ void backend_chunk_end(struct backend *b)
 	tidy(b);
 	if (b->state != BE_BODY || !b->chunked)
 		return;
-	enter(b, BE_CHUNKS);
+	backend_enter(b, BE_CHUNKS);
 	expect(b, ASK_CHUNK);
 }
 
@@ -507,11 +424,11 @@ void backend_commit(struct backend *b)
 	tidy(b);
 	if (b->state != BE_BODY)
 		return;
-	enter(b, BE_FINAL);
+	backend_enter(b, BE_FINAL);
 	if (b->chunked)
 		expect(b, ASK_LAST);
 	else
-		ask(b, ASK_DOT, SLICE_LIT(".\r\n"));
+		backend_ask(b, ASK_DOT, SLICE_LIT(".\r\n"));
 }
 
 void backend_reset(struct backend *b)
@@ -519,8 +436,8 @@ void backend_reset(struct backend *b)
 	tidy(b);
 	if (b->state != BE_MAIL && b->state != BE_CHUNKS)
 		return;
-	enter(b, BE_IDLE);
-	ask(b, ASK_RSET, SLICE_LIT("RSET\r\n"));
+	backend_enter(b, BE_IDLE);
+	backend_ask(b, ASK_RSET, SLICE_LIT("RSET\r\n"));
 }
 
 void backend_quit(struct backend *b)
@@ -528,9 +445,9 @@ void backend_quit(struct backend *b)
 	tidy(b);
 	if (b->state != BE_IDLE)
 		return;
-	enter(b, BE_QUIT);
+	backend_enter(b, BE_QUIT);
 	b->quit_sent = true;
-	ask(b, ASK_QUIT, SLICE_LIT("QUIT\r\n"));
+	backend_ask(b, ASK_QUIT, SLICE_LIT("QUIT\r\n"));
 }
 
 void backend_eof(struct backend *b)
@@ -539,17 +456,17 @@ void backend_eof(struct backend *b)
 	if (b->state == BE_DEAD)
 		return;
 	if (!b->quit_sent) {
-		lost(b, b->state == BE_GREETING ? SMTP_WHY_BACKEND_CONNECT : SMTP_WHY_BACKEND_LOST, "the backend closed");
+		backend_fail(b, b->state < BE_IDLE ? SMTP_WHY_BACKEND_CONNECT : SMTP_WHY_BACKEND_LOST, "the backend closed");
 		return;
 	}
-	enter(b, BE_DEAD);
-	emit(b, (struct backend_event){ .kind = BACKEND_EV_QUIT });
+	backend_enter(b, BE_DEAD);
+	backend_emit(b, (struct backend_event){ .kind = BACKEND_EV_QUIT });
 }
 
 void backend_timeout(struct backend *b)
 {
 	tidy(b);
-	lost(b, SMTP_WHY_BACKEND_TIMEOUT, "no reply in time");
+	backend_fail(b, SMTP_WHY_BACKEND_TIMEOUT, "no reply in time");
 }
 
 enum backend_deadline backend_deadline(const struct backend *b)
@@ -558,6 +475,8 @@ enum backend_deadline backend_deadline(const struct backend *b)
 		return BACKEND_DEADLINE_NONE;
 	if (b->num_asked > 0)
 		return b->state == BE_FINAL ? BACKEND_DEADLINE_FINAL : BACKEND_DEADLINE_REPLY;
+	if (b->state == BE_TLS)
+		return BACKEND_DEADLINE_REPLY;
 	return b->state == BE_IDLE ? BACKEND_DEADLINE_IDLE : BACKEND_DEADLINE_NONE;
 }
 

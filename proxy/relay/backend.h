@@ -1,8 +1,8 @@
-/* Owns:  the client's side of one SMTP dialogue with a backend MTA: commands
+/* Owns:  the client's side of one SMTP or LMTP dialogue with a backend MTA: commands
  *        out, replies in, events to the shell.
  * Never: passes on a reply it has not understood; sends a parameter the backend
  *        does not offer; completes a message by itself; touches a socket.
- * Spec:  RFC 5321 4.2, 4.5.3.2; RFC 2920, 3030; Postfix XCLIENT_README, XFORWARD_README.
+ * Spec:  RFC 5321 4.2, 4.5.3.2; RFC 2033, 2920, 3030, 3207; Postfix XCLIENT_README, XFORWARD_README.
  * Start at: "The contract" below. */
 #ifndef PROXY_RELAY_BACKEND_H
 #define PROXY_RELAY_BACKEND_H
@@ -26,11 +26,12 @@
  *     backend_feed(b, everything received and not taken, &used); drop `used`
  *     stop when used == 0 and there was no event and no output
  *
- *  event   meaning                                   the shell does
- *  READY   greeting, EHLO (and XCLIENT) are done     smtp_session_backend_ready(s, &ev.caps, false)
- *  ANSWER  the reply to RCPT, DATA, a chunk, the dot smtp_session_backend_answer(s, ev.answer)
- *  LOST    the link must not be used any more        closes it; smtp_session_backend_lost(s, ev.reason)
- *  QUIT    QUIT was answered                         closes it
+ *  event      meaning                                   the shell does
+ *  START_TLS  the 220 to STARTTLS is here               shakes hands, then backend_tls_done; or closes it
+ *  READY      greeting, EHLO (TLS, XCLIENT) are done    smtp_session_backend_ready(s, ev.caps, false)
+ *  ANSWER     the reply to RCPT, DATA, a chunk, the dot smtp_session_backend_answer(s, ev.answer)
+ *  LOST       the link must not be used any more        closes it; smtp_session_backend_lost(s, ev.reason)
+ *  QUIT       QUIT was answered                         closes it
  *
  * After LOST or QUIT there are no further events and no output.
  * The bytes of a message (SMTP_EV_BODY) go from the session to the socket
@@ -38,6 +39,18 @@
  * With BDAT backend_chunk outputs the command; when its octets are with the socket,
  * backend_chunk_end, or of the last chunk backend_commit, waits for the reply.
  * Take the output after each call, so that the order stays.
+ *
+ * TLS: between START_TLS and backend_tls_done there is no output, and octets must not
+ * be fed: those on the socket belong to the handshake. Octets that came together with
+ * the 220 were put there by someone who wants them to be taken for what is said
+ * inside TLS: LOST (BACKEND_GARBAGE), so everything in hand must be fed at once
+ * (CVE-2011-0411 the other way round; RFC 3207 4.2). After backend_tls_done what was fed
+ * is what TLS decrypted; all that was learnt in clear is forgotten, EHLO is sent again,
+ * and STARTTLS is not, whatever is offered. XCLIENT and XFORWARD come behind TLS.
+ *
+ * LMTP (RFC 2033): LHLO instead of EHLO. A transaction has one recipient, which the
+ * session takes care of, so a message has one reply as with SMTP; a second one is a
+ * reply nobody asked for.
  *
  * The reply to MAIL makes no event: if MAIL is refused, that reply becomes the
  * answer to each RCPT of the transaction. Without PIPELINING at the backend,
@@ -49,11 +62,11 @@
  * The connection closed: backend_eof. A timer fired: backend_timeout.
  */
 
-enum backend_event_kind { BACKEND_EV_READY, BACKEND_EV_ANSWER, BACKEND_EV_LOST, BACKEND_EV_QUIT };
+enum backend_event_kind { BACKEND_EV_START_TLS, BACKEND_EV_READY, BACKEND_EV_ANSWER, BACKEND_EV_LOST, BACKEND_EV_QUIT };
 
 struct backend_event {
 	enum backend_event_kind kind;
-	enum smtp_reason reason;          /* LOST: one of SMTP_WHY_BACKEND_* */
+	enum smtp_reason reason;          /* LOST: one of SMTP_WHY_BACKEND_*, or HOP_NO_STARTTLS, or NO_MEMORY */
 	const struct smtp_caps *caps;     /* READY */
 	const struct smtp_answer *answer; /* ANSWER; lives until the next call other than backend_next */
 	const char *words;                /* LOST: for the log, static */
@@ -69,6 +82,11 @@ struct backend_client {
 	bool esmtp;
 };
 
+/* Whether STARTTLS is used. MAY goes on in clear when it is not offered, or is refused with
+ * 4yz or 5yz; MUST is LOST then (HOP_NO_STARTTLS). The third does not happen: once the 220
+ * is here there is only TLS. */
+enum backend_tls { BACKEND_TLS_NONE, BACKEND_TLS_MAY, BACKEND_TLS_MUST };
+
 struct backend_setup {
 	struct slice hostname;                /* ours, for EHLO */
 	const struct backend_client *xclient; /* NULL: XCLIENT is not used. Else it is needed: a backend
@@ -76,6 +94,8 @@ struct backend_setup {
 	                                       * it would take us for the client, and trust us */
 	const struct backend_client *xforward; /* the same of XFORWARD, which goes before each MAIL: the backend
 	                                        * forgets it with the transaction. Not both */
+	bool lmtp;
+	enum backend_tls tls;
 };
 
 struct backend;
@@ -96,6 +116,11 @@ void backend_sent(struct backend *b);
 enum { BACKEND_LINE_MAX = 2048, BACKEND_LINES_MAX = 100, BACKEND_REPLY_MAX = 16384 };
 void backend_feed(struct backend *b, struct slice in, size_t *out_used);
 bool backend_next(struct backend *b, struct backend_event *out);
+
+/* backend_tls_done: TLS stands, as demanded. EHLO or LHLO goes out again. Ignored unless
+ * START_TLS waits for it. When the handshake fails the shell closes the link and
+ * frees the backend: in clear nothing may follow any more. */
+void backend_tls_done(struct backend *b);
 
 /* The commands. Call them only as the session's events say. */
 void backend_mail(struct backend *b, const struct smtp_mail *mail);
@@ -120,7 +145,7 @@ void backend_timeout(struct backend *b);
  * value or backend_progress changes. */
 enum backend_deadline {
 	BACKEND_DEADLINE_NONE,  /* lost, or the client is sending a body */
-	BACKEND_DEADLINE_REPLY, /* reply_timeout */
+	BACKEND_DEADLINE_REPLY, /* reply_timeout; of the handshake too */
 	BACKEND_DEADLINE_FINAL, /* data_timeout: the dot was sent */
 	BACKEND_DEADLINE_IDLE,  /* idle_timeout: then backend_quit, or just close */
 };

@@ -1,5 +1,6 @@
 /* Happy path: link_dial -> link_on_connected -> link_on_read … -> link_close ->
- * link_on_closed, which frees. Failure: connecting, reading or writing fails ->
+ * link_on_closed, which frees. With TLS, what is read goes through `tls` into `kept`, and
+ * what is queued waits in `plain` until a flush, so that it shares records. Failure: connecting, reading or writing fails ->
  * LINK_ENDED with a reason, the owner hears on_event and calls link_close. */
 #include "proxy/relay/dial_uv.h"
 
@@ -22,6 +23,9 @@ struct link {
 	struct outbox box;
 	struct bytes kept; /* received in an earlier wake-up and not taken */
 	struct slice lent; /* received in this wake-up */
+	struct tls_client *tls;
+	struct bytes plain; /* under TLS: queued and not encrypted yet */
+	bool shaken;        /* the handshake is complete */
 	uint8_t *scratch;
 	link_event *on_event;
 	void *arg;
@@ -74,10 +78,45 @@ static void link_on_alloc(uv_handle_t *h, size_t suggested, uv_buf_t *buf)
 	*buf = uv_buf_init((char *)l->scratch, LINK_SCRATCH);
 }
 
+/* decrypt moves what TLS has for us into `kept`. */
+static void decrypt(struct link *l)
+{
+	uint8_t plain[4096];
+	struct why why;
+	size_t got = 0;
+	enum ec ec;
+	while ((ec = tls_client_read(l->tls, plain, sizeof plain, &got, &l->box.out, &why)) == EC_OK) {
+		if (bytes_append(&l->kept, slice_of(plain, got)) != EC_OK) {
+			link_end(l, "out of memory");
+			return;
+		}
+	}
+	if (ec == EC_CLOSED)
+		link_end(l, "closed by the backend");
+	else if (ec != EC_AGAIN)
+		link_end(l, "TLS broken by the backend");
+}
+
+static void link_note_cipher(struct link *l, struct slice in)
+{
+	if (tls_client_give(l->tls, in) != EC_OK)
+		link_end(l, "out of memory");
+	else if (l->shaken)
+		decrypt(l);
+}
+
 static void link_note_read(struct link *l, ssize_t n)
 {
 	if (n < 0) {
-		link_end(l, n == UV_EOF ? "closed by the backend" : uv_err_name((int)n));
+		struct why why;
+		/* A stream that ends without close_notify may have been cut off by somebody. What was
+		 * received is whole replies or nothing, so it makes no difference but to the log. */
+		bool cut = n == UV_EOF && l->shaken && tls_client_ended(l->tls, &why) != EC_CLOSED;
+		link_end(l, cut ? "closed by the backend without close_notify" : n == UV_EOF ? "closed by the backend" : uv_err_name((int)n));
+		return;
+	}
+	if (l->tls != NULL) {
+		link_note_cipher(l, slice_of(l->scratch, (size_t)n));
 		return;
 	}
 	if (bytes_len(&l->kept) == 0)
@@ -99,6 +138,8 @@ static void link_on_read(uv_stream_t *s, ssize_t n, const uv_buf_t *buf)
 	if (!l->closed && l->lent.len > 0 && bytes_append(&l->kept, l->lent) != EC_OK)
 		link_end(l, "out of memory");
 	l->lent = (struct slice){ 0 };
+	if (l->tls != NULL && tls_client_keep(l->tls) != EC_OK)
+		link_end(l, "out of memory");
 }
 
 static void link_on_connected(uv_connect_t *req, int status)
@@ -158,6 +199,8 @@ static void link_on_closed(uv_handle_t *h)
 	struct link *l = h->data;
 	outbox_fini(&l->box);
 	bytes_fini(&l->kept);
+	bytes_fini(&l->plain);
+	tls_client_free(l->tls);
 	free(l);
 }
 
@@ -213,22 +256,82 @@ void link_take(struct link *l, size_t len)
 		bytes_fini(&l->kept);
 }
 
+void link_set_event(struct link *l, link_event *on_event, void *arg)
+{
+	l->on_event = on_event;
+	l->arg = arg;
+}
+
+void link_secure(struct link *l, struct tls_client *tls)
+{
+	l->tls = tls;
+}
+
+enum ec link_handshake(struct link *l, struct why *why)
+{
+	enum ec ec = tls_client_handshake(l->tls, &l->box.out, why);
+	if (l->state == LINK_OPEN)
+		outbox_flush(&l->box); /* after a failure, the alert that says why */
+	settle(l);
+	if (ec == EC_OK && !l->shaken) {
+		l->shaken = true;
+		decrypt(l);
+	}
+	return ec;
+}
+
+enum smtp_reply_id link_verdict(const struct link *l)
+{
+	return l->tls == NULL ? SMTP_R_NONE : tls_client_verdict(l->tls);
+}
+
+const struct tls_client *link_tls(const struct link *l)
+{
+	return l->tls;
+}
+
+/* encrypt turns all that is queued into records. */
+static enum ec encrypt(struct link *l)
+{
+	if (bytes_len(&l->plain) == 0)
+		return EC_OK;
+	enum ec ec = tls_client_write(l->tls, bytes_slice(&l->plain), &l->box.out);
+	bytes_fini(&l->plain);
+	return ec;
+}
+
 enum ec link_queue(struct link *l, struct slice s)
 {
-	return l->state == LINK_ENDED ? EC_OK : bytes_append(&l->box.out, s);
+	return l->state == LINK_ENDED ? EC_OK : bytes_append(l->tls != NULL ? &l->plain : &l->box.out, s);
+}
+
+/* Many bytes at once: each full buffer becomes records and goes out. */
+static enum ec queue_encrypted(struct link *l, const struct slice *ranges, size_t num)
+{
+	enum ec ec = EC_OK;
+	for (size_t i = 0; i < num && ec == EC_OK; i++) {
+		ec = bytes_append(&l->plain, ranges[i]);
+		if (ec == EC_OK && bytes_len(&l->plain) >= OUTBOX_THROUGH)
+			ec = encrypt(l);
+	}
+	if (ec == EC_OK && bytes_len(&l->box.out) >= OUTBOX_THROUGH)
+		outbox_flush(&l->box);
+	return ec;
 }
 
 enum ec link_queue_ranges(struct link *l, const struct slice *ranges, size_t num)
 {
 	enum ec ec = EC_OK;
 	if (l->state == LINK_OPEN)
-		ec = outbox_ranges(&l->box, ranges, num);
+		ec = l->tls != NULL ? queue_encrypted(l, ranges, num) : outbox_ranges(&l->box, ranges, num);
 	settle(l);
 	return ec;
 }
 
 void link_flush(struct link *l)
 {
+	if (l->state == LINK_OPEN && encrypt(l) != EC_OK)
+		link_end(l, "can't encrypt");
 	if (l->state == LINK_OPEN)
 		outbox_flush(&l->box);
 	settle(l);
@@ -236,7 +339,14 @@ void link_flush(struct link *l)
 
 size_t link_waiting(const struct link *l)
 {
-	return outbox_waiting(&l->box);
+	return outbox_waiting(&l->box) + bytes_len(&l->plain);
+}
+
+void link_bye(struct link *l)
+{
+	if (l->state == LINK_OPEN && l->shaken && encrypt(l) == EC_OK)
+		tls_client_shutdown(l->tls, &l->box.out);
+	link_flush(l);
 }
 
 void link_close(struct link *l)

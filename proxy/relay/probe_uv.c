@@ -1,11 +1,11 @@
-/* on_timer -> begin (dial) -> on_link … -> READY: note, QUIT -> drop, timer again. */
+/* on_timer -> look at the connector that is due first: route -> opening -> READY: note, QUIT
+ * -> the next one, or the timer again. One at a time. */
 #include "proxy/relay/probe_uv.h"
 
 #include <stdlib.h>
+#include <time.h>
 
-#include "proxy/relay/backend.h"
-#include "proxy/relay/dial_uv.h"
-#include "proxy/relay/proxy_header.h"
+#include "proxy/relay/opening_uv.h"
 
 enum { FRESH_MS = 60000, RETRY_MS = 5000, PATIENCE_MS = 10000 };
 
@@ -13,128 +13,180 @@ struct probe {
 	struct work *work;
 	uv_timer_t timer;
 	struct settings *settings; /* of the look under way */
-	struct link *link;
-	struct backend *backend;
+	size_t at;                 /* its connector */
+	struct routes_wait *wait;
+	struct opening *opening;
 };
 
 static void on_timer(uv_timer_t *t);
 
+static struct exit_way *way_of(const struct probe *p)
+{
+	return &p->settings->exits.ways[p->at];
+}
+
 static void drop(struct probe *p)
 {
-	link_close(p->link);
-	backend_free(p->backend);
+	routes_cancel(p->wait);
+	opening_free(p->opening);
 	settings_unref(p->settings);
-	p->link = NULL;
-	p->backend = NULL;
+	p->wait = NULL;
+	p->opening = NULL;
 	p->settings = NULL;
 }
 
-static void succeed(struct probe *p, const struct smtp_caps *caps)
+/* over ends one look and arranges the next. */
+static void over(struct probe *p, int64_t due_in_ms)
 {
-	work_count(p->work, COUNT_PROBES_OK);
-	work_saw_backend(p->work, caps);
-	backend_quit(p->backend);
-	if (link_queue(p->link, backend_output(p->backend)) == EC_OK)
-		link_flush(p->link);
+	way_of(p)->due_ms = work_now(p->work).ms + due_in_ms;
 	drop(p);
-	uv_timer_start(&p->timer, on_timer, FRESH_MS, 0);
+	uv_timer_start(&p->timer, on_timer, 0, 0);
 }
 
 static void fail(struct probe *p, const char *why)
 {
 	work_count(p->work, COUNT_PROBES_FAILED);
-	work_missed_backend(p->work, why);
-	drop(p);
-	uv_timer_start(&p->timer, on_timer, RETRY_MS, 0);
+	work_missed_exit(p->work, p->settings, p->at, why);
+	over(p, RETRY_MS);
 }
 
-static bool greet(struct probe *p)
+static void succeed(struct probe *p)
+{
+	struct opened got;
+	opening_take(p->opening, NULL, NULL, &got);
+	work_count(p->work, COUNT_PROBES_OK);
+	work_saw_exit(p->work, p->settings, p->at, got.caps);
+	backend_quit(got.backend);
+	if (link_queue(got.link, backend_output(got.backend)) == EC_OK)
+		link_bye(got.link);
+	backend_free(got.backend);
+	link_close(got.link);
+	over(p, FRESH_MS);
+}
+
+static void look(struct probe *p)
+{
+	const char *words;
+	switch (opening_state(p->opening)) {
+	case OPENING_READY:
+		succeed(p);
+		break;
+	case OPENING_FAILED:
+		(void)opening_refusal(p->opening, &words);
+		fail(p, words);
+		break;
+	case OPENING_BUSY:
+		break;
+	}
+}
+
+static void on_opening(void *arg)
+{
+	look(arg);
+}
+
+static void open_link(struct probe *p, struct route *route)
 {
 	const struct config *cfg = p->settings->config;
-	struct backend_setup setup = { .hostname = slice_str(cfg->proxy.hostname) };
-	p->backend = backend_new(&setup);
-	if (p->backend == NULL)
-		return false;
-	if (cfg->backend.client_info != CONFIG_CLIENT_PROXY_V2)
-		return true;
-	/* We are the client here. */
+	const struct exit_way *way = way_of(p);
 	char text[PROXY_V2_MAX];
 	struct writer w = writer_of(text, sizeof text);
-	struct proxy_end us = { .addr = { 127, 0, 0, 1 }, .port = 25 };
-	return proxy_v2_encode(&w, &us, &us) == EC_OK && link_queue(p->link, writer_slice(&w)) == EC_OK;
-}
-
-/* step returns false once the look is over. */
-static bool step(struct probe *p)
-{
-	struct backend_event ev;
-	struct slice out = backend_output(p->backend);
-	if (out.len > 0) {
-		if (link_queue(p->link, out) != EC_OK) {
-			fail(p, "out of memory");
-			return false;
-		}
-		backend_sent(p->backend);
-		link_flush(p->link);
-	}
-	while (backend_next(p->backend, &ev)) {
-		if (ev.kind == BACKEND_EV_READY)
-			succeed(p, ev.caps);
-		else
-			fail(p, ev.kind == BACKEND_EV_LOST && ev.words != NULL ? ev.words : "unexpected answer");
-		return false;
-	}
-	return true;
-}
-
-static void on_link(void *arg)
-{
-	struct probe *p = arg;
-	if (!link_was_open(p->link)) {
-		fail(p, link_why(p->link));
+	struct proxy_end us = { .addr = { 127, 0, 0, 1 }, .port = 25 }; /* we are the client here */
+	if (route->refused != SMTP_R_NONE) {
+		fail(p, route->why);
 		return;
 	}
-	if (p->backend == NULL) {
-		if (!greet(p)) {
-			fail(p, "out of memory");
-			return;
-		}
-		link_flush(p->link); /* a PROXY header: the backend waits for it */
+	if (way->config->client_info == CONFIG_CLIENT_PROXY_V2 && proxy_v2_encode(&w, &us, &us) != EC_OK) {
+		fail(p, "no PROXY header");
+		return;
 	}
-	size_t used = 0;
-	do {
-		if (!step(p))
-			return;
-		backend_feed(p->backend, link_in(p->link), &used);
-		link_take(p->link, used);
-	} while (used > 0);
-	if (step(p) && link_state(p->link) == LINK_ENDED)
-		fail(p, link_why(p->link));
+	struct opening_setup setup = {
+		.loop = &p->work->loop,
+		.scratch = p->work->from_backend,
+		.route = route,
+		.health = &p->work->health,
+		.hostname = slice_str(cfg->proxy.hostname),
+		.header = writer_slice(&w),
+		.lmtp = way->config->protocol == CONFIG_LMTP,
+		.connect_timeout_ms = PATIENCE_MS,
+		.reply_timeout_ms = PATIENCE_MS,
+		.ca = way->ca,
+		.system = p->settings->exits.system,
+		.pins = way->pins,
+		.num_pins = way->num_pins,
+		.chance = ++p->work->next_chance,
+		.on_event = on_opening,
+		.arg = p,
+	};
+	p->opening = opening_start(&setup);
+	if (p->opening == NULL) {
+		fail(p, "out of memory");
+		return;
+	}
+	uv_timer_start(&p->timer, on_timer, PATIENCE_MS, 0);
+	look(p);
 }
 
-static void begin(struct probe *p)
+static void on_route(void *arg, struct route *route)
 {
+	struct probe *p = arg;
+	p->wait = NULL;
+	open_link(p, route);
+}
+
+static void begin(struct probe *p, size_t at)
+{
+	struct mono now = work_now(p->work);
 	struct why why = { 0 };
+	struct route *route = NULL;
 	p->settings = settings_ref(p->work->settings);
-	if (link_dial(&p->work->loop, &p->settings->backend, p->work->from_backend, on_link, p, &p->link, &why) != EC_OK)
-		fail(p, why.text);
-	else
-		uv_timer_start(&p->timer, on_timer, PATIENCE_MS, 0);
+	p->at = at;
+	struct exit_way *way = way_of(p);
+	if (way->fixed_way) {
+		if (exit_fixed_route(way, now, (struct wall){ (int64_t)time(NULL) }, &route, &why) != EC_OK)
+			fail(p, why.text);
+		else
+			open_link(p, route);
+		return;
+	}
+	route = routes_get(p->work->routes, way->name, "", now);
+	if (route != NULL)
+		open_link(p, route);
+	else if (routes_want(p->work->routes, way->name, "", on_route, p, &p->wait) != EC_OK)
+		fail(p, "nobody can be asked for the route");
+}
+
+/* due_of: when a connector is to be looked at. A session that saw it is as good as a look. One
+ * whose way depends on the domain can't be looked at: false. */
+static bool due_of(const struct exit_way *w, int64_t *out)
+{
+	int64_t seen = w->caps_ms == 0 ? 0 : w->caps_ms + FRESH_MS;
+	*out = seen > w->due_ms ? seen : w->due_ms;
+	return !w->per_domain;
 }
 
 static void on_timer(uv_timer_t *t)
 {
 	struct probe *p = t->data;
-	int64_t fresh_for = p->work->caps_ms == 0 ? 0 : p->work->caps_ms + FRESH_MS - work_now(p->work).ms;
-	if (p->link != NULL)
-		fail(p, "no answer in time");
-	else if (p->work->settings == NULL)
-		uv_timer_start(t, on_timer, RETRY_MS, 0);
-	else if (fresh_for > 0)
-		/* A session has seen it since: that is as good. */
-		uv_timer_start(t, on_timer, (uint64_t)fresh_for, 0);
-	else
-		begin(p);
+	int64_t now = work_now(p->work).ms, first = now + FRESH_MS, due;
+	if (p->opening != NULL) {
+		opening_late(p->opening);
+		uv_timer_start(t, on_timer, PATIENCE_MS, 0);
+		look(p);
+		return;
+	}
+	const struct settings *s = p->work->settings;
+	for (size_t i = 0; s != NULL && i < s->exits.num && p->settings == NULL; i++) {
+		if (!due_of(&s->exits.ways[i], &due))
+			continue;
+		if (due <= now) {
+			begin(p, i);
+			return;
+		}
+		first = due < first ? due : first;
+	}
+	if (p->settings == NULL)
+		uv_timer_start(t, on_timer, (uint64_t)(first - now), 0);
 }
 
 struct probe *probe_start(struct work *w)
@@ -151,7 +203,6 @@ struct probe *probe_start(struct work *w)
 
 void probe_again(struct probe *p)
 {
-	p->work->caps_ms = 0;
 	drop(p);
 	uv_timer_start(&p->timer, on_timer, 0, 0);
 }

@@ -144,8 +144,10 @@ void smtp_print_mail(struct writer *w, const struct smtp_mail *mail, uint32_t ca
 	};
 	writer_str(w, "MAIL FROM:");
 	smtp_path_print(w, &mail->path);
-	if (mail->has_size && (caps & SMTP_CAP_SIZE) != 0)
-		writer_format(w, " SIZE=%llu", (unsigned long long)mail->size);
+	if (mail->has_size && (caps & SMTP_CAP_SIZE) != 0) {
+		writer_str(w, " SIZE=");
+		writer_u64(w, mail->size);
+	}
 	uint32_t needs = mail->body == SMTP_BODY_BINARYMIME ? SMTP_CAP_BINARYMIME : SMTP_CAP_8BITMIME;
 	if ((caps & needs) != 0)
 		writer_str(w, bodies[mail->body]);
@@ -171,7 +173,8 @@ static void print_notify(struct writer *w, uint8_t notify)
 	for (unsigned i = 0; i < 4; i++) {
 		if ((notify & 1U << i) == 0)
 			continue;
-		writer_format(w, "%s%s", before, names[i]);
+		writer_str(w, before);
+		writer_str(w, names[i]);
 		before = ",";
 	}
 }

@@ -58,7 +58,9 @@ void smtp_received_print(struct writer *w, const struct smtp_received *r)
 	}
 	writer_str(w, "\r\n\tby ");
 	word(w, r->by);
-	writer_format(w, " (danegate) with %s id ", with_keyword(r));
+	writer_str(w, " (danegate) with ");
+	writer_str(w, with_keyword(r));
+	writer_str(w, " id ");
 	word(w, r->id);
 	if (r->tls_version.len > 0) {
 		writer_str(w, "\r\n\ttls ");

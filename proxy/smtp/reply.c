@@ -30,8 +30,12 @@ const struct smtp_reply_row *smtp_reply_row(enum smtp_reply_id id)
 void smtp_reply_print(struct writer *w, enum smtp_reply_id id)
 {
 	const struct smtp_reply_row *row = smtp_reply_row(id);
-	const char *space = row->enhanced[0] != '\0' ? " " : "";
-	writer_format(w, "%u %s%s%s\r\n", (unsigned)row->code, row->enhanced, space, row->text);
+	writer_u64(w, row->code);
+	writer_str(w, " ");
+	writer_str(w, row->enhanced);
+	writer_str(w, row->enhanced[0] != '\0' ? " " : "");
+	writer_str(w, row->text);
+	writer_str(w, "\r\n");
 }
 
 /* The class of an enhanced code must be that of the reply: RFC 2034 section 4. */
@@ -44,7 +48,9 @@ void smtp_answer_print(struct writer *w, uint16_t code, const char *enhanced, co
 {
 	if (enhanced_fits(code, answer->enhanced))
 		enhanced = answer->enhanced;
-	writer_format(w, "%u %s", (unsigned)code, enhanced);
+	writer_u64(w, code);
+	writer_str(w, " ");
+	writer_str(w, enhanced);
 	char text[SMTP_REPLY_TEXT_MAX];
 	size_t len = answer->text.len < sizeof text ? answer->text.len : sizeof text;
 	for (size_t i = 0; i < len; i++) {

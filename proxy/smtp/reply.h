@@ -51,6 +51,18 @@
 	X(BACKEND_CLOSING, "backend_closing")           \
 	X(BACKEND_CONFIG, "backend_config")             \
 	X(BACKEND_LACKS, "backend_lacks_extension")     \
+	X(NO_ROUTE, "no_route")                         \
+	X(OTHER_CONNECTOR, "other_connector")           \
+	X(HOP_NO_STARTTLS, "hop_starttls_not_supported") \
+	X(HOP_EXPIRED, "hop_certificate_expired")       \
+	X(HOP_TLSA, "hop_tlsa_invalid")                 \
+	X(HOP_DNSSEC, "hop_dnssec_invalid")             \
+	X(HOP_NAME, "hop_certificate_host_mismatch")    \
+	X(HOP_TRUST, "hop_certificate_not_trusted")     \
+	X(HOP_STS, "hop_mta_sts")                       \
+	X(HOP_DNS, "hop_dns")                           \
+	X(HOP_NO_HOST, "hop_no_host")                   \
+	X(HOP_BUSY, "hop_busy")                         \
 	X(BACKEND_REFUSED, "backend_refused")
 
 enum smtp_reason {
@@ -93,7 +105,17 @@ const char *smtp_reason_name(enum smtp_reason reason);
 	X(LACKS_BINARYMIME, 451, "4.6.3", "BINARYMIME is not offered behind any more, try again later", BACKEND_LACKS) \
 	X(LACKS_SMTPUTF8, 451, "4.6.7", "SMTPUTF8 is not offered behind any more, try again later", BACKEND_LACKS) \
 	X(LACKS_REQUIRETLS, 451, "4.7.30", "REQUIRETLS is not offered behind any more, try again later", BACKEND_LACKS) \
+	X(HOP_NO_STARTTLS, 451, "4.7.321", "Next hop does not offer STARTTLS, which is required (starttls-not-supported)", HOP_NO_STARTTLS) \
+	X(HOP_EXPIRED, 451, "4.7.322", "Certificate of the next hop has expired (certificate-expired)", HOP_EXPIRED) \
+	X(HOP_TLSA, 451, "4.7.323", "DANE failed: no TLSA record matches the next hop (tlsa-invalid)", HOP_TLSA)  \
+	X(HOP_DNSSEC, 451, "4.7.324", "DNS of the next hop could not be validated by DNSSEC (dnssec-invalid)", HOP_DNSSEC) \
+	X(HOP_NAME, 451, "4.7.325", "Certificate of the next hop is for another name (certificate-host-mismatch)", HOP_NAME) \
+	X(HOP_TRUST, 451, "4.7.5", "TLS with the next hop failed, or its certificate is not trusted (certificate-not-trusted)", HOP_TRUST) \
+	X(HOP_STS, 451, "4.7.5", "Next hop does not meet the domain's MTA-STS policy (RFC 8461)", HOP_STS)        \
+	X(HOP_DNS, 451, "4.4.3", "Mail hosts of the domain not found: no answer from DNS, try again later", HOP_DNS) \
+	X(HOP_BUSY, 451, "4.3.2", "No next hop is free, try again later", HOP_BUSY)                               \
 	X(NO_MEMORY, 452, "4.3.1", "Out of memory, try again later", NO_MEMORY)                                   \
+	X(OTHER_CONNECTOR, 452, "4.5.3", "Goes another way than those before: send it in a transaction of its own", OTHER_CONNECTOR) \
 	X(MANY_RECIPIENTS, 452, "4.5.3", "Too many recipients in one transaction", TOO_MANY_RECIPIENTS)           \
 	X(NO_TLS, 454, "4.7.0", "TLS not available", TLS_UNAVAILABLE)                                             \
 	X(UNKNOWN, 500, "5.5.1", "Command not recognised", COMMAND_UNKNOWN)                                       \
@@ -127,6 +149,9 @@ const char *smtp_reason_name(enum smtp_reason reason);
 	X(TLS_ORDER, 503, "5.5.1", "STARTTLS belongs behind EHLO, outside a transaction", COMMAND_ORDER)          \
 	X(MIXED, 503, "5.5.1", "BDAT is under way: only BDAT or RSET may follow", COMMAND_ORDER)                  \
 	X(NEED_BDAT, 503, "5.5.1", "BODY=BINARYMIME goes by BDAT", COMMAND_ORDER)                                 \
+	X(NO_ROUTE, 550, "5.7.1", "No mail is taken here for that domain", NO_ROUTE)                              \
+	X(HOP_NO_HOST, 550, "5.1.2", "The domain does not exist or has no mail host", HOP_NO_HOST)                \
+	X(HOP_NULL_MX, 556, "5.1.10", "The domain takes no mail (RFC 7505)", HOP_NO_HOST)                         \
 	X(MSG_BARE_LF, 554, "5.6.0", "Message refused: bare <LF> in it (RFC 5321 2.3.8)", BARE_LF)                \
 	X(MSG_BARE_CR, 554, "5.6.0", "Message refused: bare <CR> in it (RFC 5321 2.3.8)", BARE_CR)                \
 	X(MSG_NUL, 554, "5.6.0", "Message refused: NUL octet in it", NUL)                                         \

@@ -155,6 +155,7 @@ bool smtp_session_next(struct smtp_session *s, struct smtp_event *out)
 	case SMTP_EV_RCPT:
 		out->mail = &s->txn->mail;
 		out->rcpt = &s->txn->rcpt;
+		out->connector = s->txn->connector;
 		break;
 	case SMTP_EV_CHUNK:
 		out->chunk_size = s->txn->chunk_size;
@@ -259,7 +260,9 @@ void smtp_session_greet(struct smtp_session *s)
 		smtp_session_end(s, SMTP_R_SHUTDOWN);
 		return;
 	}
-	writer_format(&w, "220 %.255s ESMTP\r\n", s->limits->hostname);
+	writer_str(&w, "220 ");
+	writer_bytes(&w, session_hostname(s));
+	writer_str(&w, " ESMTP\r\n");
 	session_enter(s, ST_START);
 	session_reply_bytes(s, writer_slice(&w), 220, SMTP_WHY_NONE, false);
 }

@@ -1,7 +1,8 @@
 /* Owns:  the server's side of one SMTP dialogue: bytes in, events out.
  * Never: calls back, reads a clock, touches a socket; never says 250 to a
  *        message that the backend has not said 250 to.
- * Spec:  RFC 5321 3, 4; RFC 2920 (pipelining), 3030 (BDAT), 3207 (STARTTLS).
+ * Spec:  RFC 5321 3, 4; RFC 2920 (pipelining), 3030 (BDAT), 3207 (STARTTLS),
+ *        8689 (REQUIRETLS), 2033 (what LMTP behind us means).
  * Start at: "The contract" below, enum smtp_event_kind. */
 #ifndef PROXY_SMTP_SESSION_H
 #define PROXY_SMTP_SESSION_H
@@ -42,7 +43,8 @@
  *  event         the shell does                             then calls
  *  REPLY         queues ev.bytes for the client             –
  *  START_TLS     flushes the 220 in clear, handshakes       tls_done or tls_failed
- *  OPEN_BACKEND  finds or dials a link for ev.mail/ev.rcpt  backend_ready or backend_lost
+ *  OPEN_BACKEND  finds or dials a link of ev.connector for  backend_ready, backend_refused or
+ *                ev.mail/ev.rcpt                            backend_lost
  *  MAIL          backend_mail(link, ev.mail)                –  (its refusal comes as the answer to RCPT)
  *  RCPT          backend_rcpt(link, ev.rcpt)                backend_answer, one per RCPT, in order, or backend_lost
  *  DATA          backend_data(link)                         backend_answer, or backend_lost: behind those of RCPTs
@@ -62,6 +64,21 @@
  * unanswered. A link that is reused for the next message gets MAIL without RSET.
  * An answer that relay/backend.h reports as not understood is backend_lost with
  * its reason. Calls that do not fit the state (a late answer) are ignored.
+ *
+ * Connectors: the first recipient that passes chooses the way of its transaction, and
+ * OPEN_BACKEND asks for that one. What holds then, until the transaction ends or
+ * stands without a link again with nobody accepted:
+ *  - RCPT comes only for recipients of that connector, and of ev.rcpt's own domain if
+ *    the way depends on the domain. Others get OTHER_CONNECTOR, which is no error of
+ *    the client's; nothing of them goes out. So a link never has recipients of two.
+ *  - A second try after a lost reused link asks for the same connector and recipient.
+ *  - On a way by LMTP at most one recipient is accepted, and no second one is asked for
+ *    before the first is answered: then one reply speaks for all of the message.
+ *  - A domain that no connector takes gets NO_ROUTE, and no event comes of it.
+ *  - A recipient whose turn isn't clear yet waits for the answers before it, so
+ *    replies keep their order however commands are grouped (RFC 2920 3.2).
+ * When OPEN_BACKEND is refused or lost, and nobody is accepted, the next recipient
+ * chooses anew: one domain's trouble is not another's.
  *
  * The client will send no more (FIN, close_notify): smtp_session_eof, once, and
  * the loop goes on, also with an empty buffer, until CLOSE comes. The connection
@@ -97,6 +114,7 @@ struct smtp_event {
 	struct slice bytes;      /* REPLY */
 	const struct smtp_mail *mail; /* OPEN_BACKEND, MAIL */
 	const struct smtp_rcpt *rcpt; /* OPEN_BACKEND, RCPT */
+	size_t connector;             /* OPEN_BACKEND: its index in limits.connectors; 0 without such */
 	const struct slice *ranges;   /* BODY: in this order; they borrow from the fed bytes and from the session */
 	size_t num_ranges;
 	uint64_t chunk_size;          /* CHUNK: octets that will come as BODY */
@@ -105,6 +123,8 @@ struct smtp_event {
 
 /* Pointers and slices of an event live until the next feed, or until the next
  * other input to this session. */
+
+struct connectors; /* proxy/smtp/connectors.h */
 
 enum smtp_bare_newline { SMTP_BARE_REJECT, SMTP_BARE_NORMALIZE };
 
@@ -117,6 +137,8 @@ struct smtp_limits {
 	uint32_t max_errors;        /* refused commands of the client's making */
 	uint32_t max_transactions;  /* per session */
 	enum smtp_bare_newline bare_newline;
+	const struct connectors *connectors; /* borrowed; NULL: one way for everything. It must not change while
+	                                      * a session lives, as indexes point into it */
 };
 
 enum { SMTP_ADDR_TEXT_MAX = 45, SMTP_SESSION_ID_MAX = 32, SMTP_TLS_TEXT_MAX = 48 };
@@ -169,11 +191,19 @@ bool smtp_session_wants(const struct smtp_session *s);
 void smtp_session_tls_done(struct smtp_session *s, const struct smtp_tls_info *info);
 void smtp_session_tls_failed(struct smtp_session *s);
 
-/* smtp_session_backend_ready answers OPEN_BACKEND: the link is through its
- * EHLO and free. `caps` is what it offers now; what the envelope needs and it
- * lacks is refused or left out. `reused`: it has carried a message before, so
+/* smtp_session_backend_ready answers OPEN_BACKEND: the link is of that connector,
+ * through its EHLO, and free. `caps` is what it offers now; what the envelope needs
+ * and it lacks is refused or left out. REQUIRETLS goes on only if it is among them:
+ * the shell takes it out unless the link is inside TLS and its certificate was
+ * verified (RFC 8689 4.2.1). `reused`: it has carried a message before, so
  * losing it before its first answer is retried once on another link. */
 void smtp_session_backend_ready(struct smtp_session *s, const struct smtp_caps *caps, bool reused);
+
+/* smtp_session_backend_refused answers OPEN_BACKEND: there is no way now, or none at
+ * all, and `id` (4yz or 5yz) says why. The recipient gets that reply, and the
+ * transaction stays open as after any refused one; each counts towards
+ * max_commands. Ignored when OPEN_BACKEND is not waited for. */
+void smtp_session_backend_refused(struct smtp_session *s, enum smtp_reply_id id);
 
 /* smtp_session_set_time says what time it is, for Received:. Call it before feed. */
 void smtp_session_set_time(struct smtp_session *s, struct wall now);
@@ -183,7 +213,7 @@ void smtp_session_set_time(struct smtp_session *s, struct wall now);
 void smtp_session_backend_answer(struct smtp_session *s, const struct smtp_answer *answer);
 
 /* smtp_session_backend_lost says that the link is gone or must not be trusted
- * (the shell has closed it), with one of the SMTP_WHY_BACKEND_* reasons. What
+ * (the shell has closed it), with the reason that LOST gave. What
  * waits is answered 451; a message being received is read to its end first.
  * Ignored when no transaction uses the link. */
 void smtp_session_backend_lost(struct smtp_session *s, enum smtp_reason reason);

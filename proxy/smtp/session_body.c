@@ -53,6 +53,8 @@ static enum smtp_reply_id lost_reply(enum smtp_reason reason)
 		return SMTP_R_BACKEND_CLOSING;
 	case SMTP_WHY_BACKEND_CONFIG:
 		return SMTP_R_BACKEND_CONFIG;
+	case SMTP_WHY_HOP_NO_STARTTLS:
+		return SMTP_R_HOP_NO_STARTTLS;
 	case SMTP_WHY_NO_MEMORY:
 		return SMTP_R_NO_MEMORY;
 	default:
@@ -200,6 +202,25 @@ static void early_due(struct smtp_session *s)
 		session_data(s);
 }
 
+/* OPEN_BACKEND led to nothing: the transaction is as before this recipient. */
+static void not_opened(struct smtp_session *s, enum smtp_reply_id id)
+{
+	s->txn->pending = 0;
+	s->num_commands++; /* an attempt that led to nothing: the limit is looked at by the next command */
+	session_enter(s, ST_MAIL);
+	session_reply(s, id);
+	early_due(s);
+}
+
+void smtp_session_backend_refused(struct smtp_session *s, enum smtp_reply_id id)
+{
+	assert(smtp_reply_row(id)->code >= 400);
+	session_tidy(s);
+	if (s->state == ST_OPENING)
+		not_opened(s, id);
+	session_settle(s);
+}
+
 void smtp_session_backend_ready(struct smtp_session *s, const struct smtp_caps *caps, bool reused)
 {
 	const uint32_t needs_binary = SMTP_CAP_BINARYMIME | SMTP_CAP_CHUNKING;
@@ -219,10 +240,7 @@ void smtp_session_backend_ready(struct smtp_session *s, const struct smtp_caps *
 	else if (t->mail.requiretls && (caps->flags & SMTP_CAP_REQUIRETLS) == 0)
 		lacks = SMTP_R_LACKS_REQUIRETLS;
 	if (lacks != SMTP_R_NONE) {
-		t->pending = 0;
-		session_enter(s, ST_MAIL);
-		session_reply(s, lacks);
-		early_due(s);
+		not_opened(s, lacks);
 		return;
 	}
 	t->link = LINK_OPEN;
@@ -389,10 +407,7 @@ void smtp_session_backend_lost(struct smtp_session *s, enum smtp_reason reason)
 	t->link = LINK_NONE;
 	switch (s->state) {
 	case ST_OPENING:
-		t->pending = 0;
-		session_enter(s, ST_MAIL);
-		session_reply(s, id);
-		early_due(s);
+		not_opened(s, id);
 		break;
 	case ST_RCPT:
 		lost_rcpt(s, id);

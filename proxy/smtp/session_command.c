@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "proxy/smtp/connectors.h"
 #include "proxy/smtp/line.h"
 #include "proxy/smtp/session_int.h"
 
@@ -43,7 +44,7 @@ static uint32_t offer(const struct smtp_session *s)
 }
 
 /* What the backend said of itself binds us too, where it is less. */
-static unsigned long long lesser(uint32_t ours, uint64_t behind)
+static uint64_t lesser(uint32_t ours, uint64_t behind)
 {
 	return behind != 0 && behind < ours ? behind : ours;
 }
@@ -61,19 +62,25 @@ static void reply_ehlo(struct smtp_session *s)
 	};
 	char text[1024];
 	struct writer w = writer_of(text, sizeof text);
-	writer_format(&w, "250-%.255s\r\n", s->limits->hostname);
-	for (size_t i = 0; i < sizeof words / sizeof *words; i++)
-		if ((s->offered & words[i].cap) != 0)
-			writer_format(&w, "250-%s\r\n", words[i].word);
-	if (session_size_limit(s) > 0)
-		writer_format(&w, "250-SIZE %llu\r\n", (unsigned long long)session_size_limit(s));
-	else
-		writer_str(&w, "250-SIZE\r\n");
+	writer_str(&w, "250-");
+	writer_bytes(&w, session_hostname(s));
+	for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+		if ((s->offered & words[i].cap) != 0) {
+			writer_str(&w, "\r\n250-");
+			writer_str(&w, words[i].word);
+		}
+	}
+	writer_str(&w, "\r\n250-SIZE");
+	if (session_size_limit(s) > 0) {
+		writer_str(&w, " ");
+		writer_u64(&w, session_size_limit(s));
+	}
 	/* RFC 9422: what a client would otherwise find out by being refused. */
-	writer_format(&w, "250-LIMITS MAILMAX=%llu RCPTMAX=%llu\r\n",
-	              lesser(s->limits->max_transactions, s->caps.mail_max),
-	              lesser(s->limits->max_recipients, s->caps.rcpt_max));
-	writer_str(&w, "250 ENHANCEDSTATUSCODES\r\n");
+	writer_str(&w, "\r\n250-LIMITS MAILMAX=");
+	writer_u64(&w, lesser(s->limits->max_transactions, s->caps.mail_max));
+	writer_str(&w, " RCPTMAX=");
+	writer_u64(&w, lesser(s->limits->max_recipients, s->caps.rcpt_max));
+	writer_str(&w, "\r\n250 ENHANCEDSTATUSCODES\r\n");
 	session_reply_bytes(s, writer_slice(&w), 250, SMTP_WHY_NONE, false);
 }
 
@@ -98,7 +105,9 @@ static void greet(struct smtp_session *s, struct slice arg, bool esmtp)
 	}
 	char text[SMTP_REPLY_LINE_MAX];
 	struct writer w = writer_of(text, sizeof text);
-	writer_format(&w, "250 %.255s\r\n", s->limits->hostname);
+	writer_str(&w, "250 ");
+	writer_bytes(&w, session_hostname(s));
+	writer_str(&w, "\r\n");
 	session_reply_bytes(s, writer_slice(&w), 250, SMTP_WHY_NONE, false);
 }
 
@@ -162,10 +171,49 @@ static void do_mail(struct smtp_session *s, const struct call *c)
 	session_reply(s, bad == SMTP_R_NONE ? SMTP_R_MAIL_OK : bad);
 }
 
+static struct slice domain_of(const struct smtp_rcpt *rcpt)
+{
+	return slice_of(rcpt->path.domain, rcpt->path.domain_len);
+}
+
+/* How many recipients may be accepted on a way. By LMTP each has an answer to the message
+ * of its own (RFC 2033 4.2), but a client takes one only. */
+static uint64_t max_recipients(const struct smtp_session *s, size_t way)
+{
+	const struct connectors *all = s->limits->connectors;
+	uint64_t ours = s->limits->max_recipients;
+	if (all == NULL)
+		return ours;
+	if (connectors_lmtp(all, way))
+		return 1;
+	uint64_t max = connectors_max_recipients(all, way);
+	return max != 0 && max < ours ? max : ours;
+}
+
+/* find_way says where a recipient goes, or why nobody can be asked about it now. While
+ * there is a link it has to be that of the one before, which went there too. */
+static enum smtp_reply_id find_way(const struct smtp_session *s, const struct smtp_rcpt *rcpt, size_t *out_way)
+{
+	const struct connectors *all = s->limits->connectors;
+	const struct txn *t = s->txn;
+	size_t way = all != NULL ? connectors_find(all, domain_of(rcpt)) : 0;
+	*out_way = way;
+	if (way == CONNECTOR_NONE)
+		return SMTP_R_NO_ROUTE;
+	if (s->state == ST_RCPT && way != t->connector)
+		return SMTP_R_OTHER_CONNECTOR;
+	if (s->state == ST_RCPT && all != NULL && connectors_per_domain(all, way) &&
+	    !slice_eq_nocase(domain_of(rcpt), domain_of(&t->rcpt)))
+		return SMTP_R_OTHER_CONNECTOR;
+	return t->accepted + t->pending >= max_recipients(s, way) ? SMTP_R_MANY_RECIPIENTS : SMTP_R_NONE;
+}
+
 static void do_rcpt(struct smtp_session *s, const struct call *c)
 {
 	struct txn *t = s->txn;
-	enum smtp_reply_id bad = smtp_parse_rcpt(c->arg, s->offered, t->mail.smtputf8, &t->rcpt);
+	struct smtp_rcpt rcpt;
+	size_t way;
+	enum smtp_reply_id bad = smtp_parse_rcpt(c->arg, s->offered, t->mail.smtputf8, &rcpt);
 	if (bad != SMTP_R_NONE) {
 		session_refuse(s, bad);
 		return;
@@ -174,11 +222,18 @@ static void do_rcpt(struct smtp_session *s, const struct call *c)
 		session_reply(s, t->spoiled);
 		return;
 	}
-	if (t->accepted + t->pending >= s->limits->max_recipients) {
-		s->num_commands++;
-		session_reply(s, SMTP_R_MANY_RECIPIENTS);
+	bad = find_way(s, &rcpt, &way);
+	if (bad == SMTP_R_NO_ROUTE) {
+		session_refuse(s, bad);
 		return;
 	}
+	if (bad != SMTP_R_NONE) {
+		s->num_commands++; /* no error, but there has to be an end to them */
+		session_reply(s, bad);
+		return;
+	}
+	t->rcpt = rcpt;
+	t->connector = way;
 	t->pending++;
 	if (s->state == ST_RCPT) {
 		session_emit(s, SMTP_EV_RCPT, SMTP_WHY_NONE);
@@ -358,14 +413,15 @@ static bool data_may_overtake(const struct txn *t, struct slice line, struct sli
 	       !has_control(line) && smtp_trim(arg).len == 0 && line.len + 2 <= SMTP_LINE_BASE;
 }
 
-/* While RCPTs wait for their answers, only another good RCPT, or the DATA that ends
- * their group, may overtake them to the backend: everything else is answered by us, and
+/* While RCPTs wait for their answers, only another good RCPT of the same way, or the DATA
+ * that ends their group, may overtake them to the backend: everything else is answered by us, and
  * answers keep their order (RFC 2920 3.2). A line that stays is offered to us again. */
 static bool may_overtake(const struct smtp_session *s, enum ec ec, struct slice line)
 {
 	const struct txn *t = s->txn;
 	struct slice arg;
 	struct smtp_rcpt rcpt;
+	size_t way;
 	if (ec != EC_OK || t->spoiled != SMTP_R_NONE)
 		return false;
 	enum smtp_verb verb = smtp_verb_find(line, &arg);
@@ -374,9 +430,10 @@ static bool may_overtake(const struct smtp_session *s, enum ec ec, struct slice 
 	/* A link used before may turn out dead: with one RCPT we can start over. */
 	if (t->reused && !t->answered)
 		return false;
-	if (t->pending >= PENDING_MAX || t->accepted + t->pending >= s->limits->max_recipients)
+	if (t->pending >= PENDING_MAX || has_control(line) ||
+	    smtp_parse_rcpt(arg, s->offered, t->mail.smtputf8, &rcpt) != SMTP_R_NONE)
 		return false;
-	return !has_control(line) && smtp_parse_rcpt(arg, s->offered, t->mail.smtputf8, &rcpt) == SMTP_R_NONE;
+	return find_way(s, &rcpt, &way) == SMTP_R_NONE;
 }
 
 static size_t skip(struct smtp_session *s, struct slice in)

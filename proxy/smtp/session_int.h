@@ -60,7 +60,8 @@ enum { PENDING_MAX = 32, QUEUE_MAX = PENDING_MAX + 12, REFUSAL_MAX = 640 };
 /* One transaction; lives from MAIL to its end. */
 struct txn {
 	struct smtp_mail mail;
-	struct smtp_rcpt rcpt;     /* the one being passed on */
+	struct smtp_rcpt rcpt;     /* the one being passed on, or passed on last */
+	size_t connector;          /* its way: of all recipients of this link */
 	enum link link;
 	uint32_t pending;          /* RCPTs the backend owes an answer */
 	uint32_t accepted;
@@ -189,5 +190,10 @@ void session_chunk_answered(struct smtp_session *s, const struct smtp_answer *a)
 size_t session_take_line(struct smtp_session *s, struct slice in);
 
 uint64_t session_size_limit(const struct smtp_session *s);
+/* session_hostname is our name, cut to what a reply line has room for. */
+static inline struct slice session_hostname(const struct smtp_session *s)
+{
+	return slice_first(slice_str(s->limits->hostname), 255);
+}
 
 #endif

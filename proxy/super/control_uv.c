@@ -68,8 +68,10 @@ static void do_hello(struct request *q)
 static json_t *identity_report(const struct identity *id)
 {
 	json_t *generations = json_array();
-	for (size_t i = 0; i < id->num_generations; i++)
-		json_array_append_new(generations, stats_generation_json(&id->generations[i]));
+	struct generation *all = identity_generations(id);
+	for (size_t i = 0; all != NULL && i < id->num_generations; i++)
+		json_array_append_new(generations, stats_generation_json(&all[i]));
+	free(all);
 	/* What the next generation is to have; of issuer `files` that is for the files to say. */
 	json_t *algorithms = json_array();
 	for (unsigned a = 0; a < KEY_NUM_ALGORITHMS && id->settings->issuer != CONFIG_FILES; a++)
@@ -94,11 +96,11 @@ static void do_report(struct request *q)
 
 static void answer_generation(struct request *q, uint64_t number)
 {
-	const struct generation *g = identity_find(q->id, number);
-	if (g == NULL)
+	struct generation g;
+	if (!identity_find(q->id, number, &g))
 		answer_error(q->c, EC_NOT_FOUND, "the generation is not on disk");
 	else
-		answer(q->c, json_pack("{s:b,s:o}", "ok", 1, "generation", stats_generation_json(g)));
+		answer(q->c, json_pack("{s:b,s:o}", "ok", 1, "generation", stats_generation_json(&g)));
 }
 
 static void do_prepare(struct request *q)
@@ -144,14 +146,18 @@ static void do_install(struct request *q)
 	log_why(LOG_NOTICE, "install", q->id->name, "installed a certificate");
 	answer_generation(q, q->number);
 	/* The same keys with another certificate: no matter for the pin guard. */
-	s->watch.represent = s->watch.represent || q->number == q->id->presented;
+	if (q->number == q->id->presented) {
+		q->id->renewed = true;
+		watch_offer(s, q->id);
+	}
 	watch_settle(s);
 }
 
 static void do_retire(struct request *q)
 {
 	struct why why = { 0 };
-	bool there = identity_find(q->id, q->number) != NULL;
+	struct generation g;
+	bool there = identity_find(q->id, q->number, &g);
 	enum ec ec = identity_retire(&q->c->s->keeper, q->id, q->number, &why);
 	if (ec != EC_OK) {
 		supervisor_mishap(q->c->s, "retire", q->id->name, why.text);

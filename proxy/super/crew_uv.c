@@ -1,11 +1,15 @@
-/* Keys: `rest` is what every worker must hold; a worker that starts gets it too,
- * so "all running workers acknowledged `epoch`" is the whole condition.
- *   crew_present: rest -> previous, the new one -> rest, epoch + 1, send to all
- *     all acknowledged, and commit succeeds -> done(EC_OK)
- *     commit fails, one can't, or deadline  -> previous -> rest, epoch + 1, send to all
- *         all acknowledged                  -> done(error)
- *         one can't, or deadline            -> that worker is ended; done(error)
- * Lines are taken in order, so a slow worker ends with the right keys, too. */
+/* Keys: `now` is what every worker must hold; a worker that starts gets all of it,
+ * so "all running workers acknowledged `epoch`" is the whole condition. One that holds
+ * the epoch before gets only what changed, in parts, each sent when the one before
+ * has been written.
+ *   crew_present: now -> previous, the new one -> now, epoch + 1, feed all
+ *     all acknowledged, and commit succeeds  -> done(EC_OK)
+ *     commit fails, one can't, or stands still -> previous -> now, epoch + 1, feed all
+ *         all acknowledged                   -> done(error)
+ *         one can't, or stands still         -> that worker is ended; done(error)
+ * Lines are taken in order, and the way back is the same list of names, fit for a
+ * worker that took the change and for one that did not: so a slow one ends with the
+ * right keys, too. */
 #include "proxy/super/crew_uv.h"
 
 #include <stdio.h>
@@ -15,6 +19,7 @@
 #include <unistd.h>
 
 #include "base/log_fs.h"
+#include "certs/snapshot_ssl.h"
 #include "proxy/census_fs.h"
 #include "proxy/super/hand_uv.h"
 
@@ -37,8 +42,11 @@ struct crew {
 	void *configured_arg;
 	uv_timer_t config_timer;
 	uint64_t epoch;
-	struct bytes rest;
-	struct bytes previous;
+	struct holding now;
+	struct holding previous;
+	char seed[2 * SNAPSHOT_SEED_SIZE + 1];
+	char **changed; /* names, of the presentation under way */
+	size_t num_changed;
 	enum crew_phase phase;
 	uv_timer_t ack_timer;
 	crew_commit *commit;
@@ -73,15 +81,42 @@ static void mishap(struct crew *c, const struct hand *h, const char *why)
 
 /* --- what every worker must hold ------------------------------------------ */
 
-static void send_identities(struct crew *c, struct hand *h)
+static void present_on_timer(uv_timer_t *t);
+
+/* feed_more sends the next part, if one is due; that the part before has been
+ * written is progress. */
+static void feed_more(struct crew *c, struct hand *h)
 {
-	if (!hand_is_up(h) || bytes_len(&c->rest) == 0)
+	struct bytes line = { 0 };
+	if (!h->feeding || !hand_is_up(h))
 		return;
-	char head[64];
-	struct writer w = writer_of(head, sizeof head);
-	writer_format(&w, "{\"do\":\"identities\",\"epoch\":%llu,", (unsigned long long)c->epoch);
-	hand_send_start(h, writer_slice(&w));
-	hand_send(h, bytes_slice(&c->rest));
+	if (c->phase != CREW_STEADY)
+		uv_timer_start(&c->ack_timer, present_on_timer, ACK_MS, 0);
+	enum ec ec = feed_next(&h->feed, &line, &h->feeding);
+	if (ec == EC_OK) {
+		hand_send(h, bytes_slice(&line));
+	} else {
+		h->feeding = false;
+		mishap(c, h, "ended: there is no memory to give it its keys");
+		hand_kill(h);
+	}
+	bytes_fini(&line);
+}
+
+/* feed_start begins to bring a worker to `now`. One that acknowledged the epoch before
+ * holds that, or on the way back perhaps already the one after it. */
+static void feed_start(struct crew *c, struct hand *h)
+{
+	h->feeding = c->now.standard != NULL;
+	h->feed = (struct feed){ .to = &c->now, .epoch = c->epoch, .seed = c->seed };
+	unsigned steps = c->phase == CREW_BACK ? 2 : 1;
+	if (c->phase != CREW_STEADY && h->acked != 0 && h->acked + steps >= c->epoch) {
+		h->feed.changed = (const char *const *)c->changed;
+		h->feed.num_changed = c->num_changed;
+		for (unsigned i = 1; i <= steps; i++)
+			h->feed.base[h->feed.num_base++] = c->epoch - i;
+	}
+	feed_more(c, h);
 }
 
 static void send_word(struct hand *h, const char *word)
@@ -122,10 +157,11 @@ static void config_on_timer(uv_timer_t *t)
 	config_end(c, ec, &why);
 }
 
-enum ec crew_configure(struct crew *c, const char *text, size_t len, const char *file_name, crew_configured *done, void *arg)
+enum ec crew_configure(struct crew *c, const char *text, size_t len, const char *file_name, json_t *files, crew_configured *done,
+                       void *arg)
 {
-	json_t *message = json_pack("{s:s,s:I,s:s%,s:s}", "do", "config", "number", (json_int_t)(c->config_number + 1), "text", text,
-	                            len, "name", file_name);
+	json_t *message = json_pack("{s:s,s:I,s:s%,s:s,s:o}", "do", "config", "number", (json_int_t)(c->config_number + 1), "text",
+	                            text, len, "name", file_name, "files", files);
 	if (message == NULL)
 		return EC_NO_MEMORY;
 	if (c->configured != NULL) {
@@ -165,8 +201,10 @@ static void on_configured(struct crew *c, struct hand *h, json_t *message)
 void crew_listen(struct crew *c)
 {
 	c->listening = true;
+	/* One that is still being fed is told when it has acknowledged. */
 	for (unsigned i = 0; i < c->num; i++)
-		send_word(&c->hands[i], "listen");
+		if (c->hands[i].acked != 0)
+			send_word(&c->hands[i], "listen");
 }
 
 bool crew_listening(const struct crew *c)
@@ -176,6 +214,15 @@ bool crew_listening(const struct crew *c)
 
 /* --- presenting keys ------------------------------------------------------- */
 
+static void changed_free(struct crew *c)
+{
+	for (size_t i = 0; i < c->num_changed; i++)
+		free(c->changed[i]);
+	free(c->changed);
+	c->changed = NULL;
+	c->num_changed = 0;
+}
+
 static void present_end(struct crew *c)
 {
 	crew_presented *done = c->presented;
@@ -183,12 +230,15 @@ static void present_end(struct crew *c)
 	c->phase = CREW_STEADY;
 	c->presented = NULL;
 	uv_timer_stop(&c->ack_timer);
-	bytes_fini(&c->previous);
+	/* Unless all is well, some worker was in the middle of it. */
+	for (unsigned i = 0; i < c->num; i++)
+		if (c->hands[i].feed.changed != NULL || c->now.standard == NULL)
+			c->hands[i].feeding = false;
+	holding_fini(&c->previous);
+	changed_free(c);
 	if (done != NULL)
 		done(c->presented_arg, c->failed, &why);
 }
-
-static void present_on_timer(uv_timer_t *t);
 
 static void present_send(struct crew *c, enum crew_phase phase)
 {
@@ -196,7 +246,7 @@ static void present_send(struct crew *c, enum crew_phase phase)
 	c->epoch++;
 	uv_timer_start(&c->ack_timer, present_on_timer, ACK_MS, 0);
 	for (unsigned i = 0; i < c->num; i++)
-		send_identities(c, &c->hands[i]);
+		feed_start(c, &c->hands[i]);
 }
 
 /* present_back gives all workers what they had. Before the first keys there is
@@ -205,11 +255,11 @@ static void present_back(struct crew *c, enum ec ec, const char *why)
 {
 	c->failed = ec;
 	(void)why_set(&c->failed_why, ec, "%s", why);
-	bytes_fini(&c->rest);
-	c->rest = c->previous;
-	c->previous = (struct bytes){ 0 };
+	holding_fini(&c->now);
+	c->now = c->previous;
+	c->previous = (struct holding){ 0 };
 	present_send(c, CREW_BACK);
-	if (bytes_len(&c->rest) == 0)
+	if (c->now.standard == NULL)
 		present_end(c);
 	else
 		present_check(c);
@@ -264,17 +314,58 @@ static void present_on_timer(uv_timer_t *t)
 	present_end(c);
 }
 
-void crew_present(struct crew *c, struct bytes *rest, crew_commit *commit, crew_presented *done, void *arg)
+/* changed_list notes the names; on failure changed_free is due. */
+static enum ec changed_list(struct crew *c, const struct crew_change *change)
 {
+	c->changed = calloc(change->num_parcels + change->num_gone + 1, sizeof *c->changed);
+	if (c->changed == NULL)
+		return EC_NO_MEMORY;
+	for (size_t i = 0; i < change->num_parcels + change->num_gone; i++) {
+		const char *name = i < change->num_parcels ? change->parcels[i]->item.name : change->gone[i - change->num_parcels];
+		c->changed[i] = strdup(name);
+		if (c->changed[i] == NULL)
+			return EC_NO_MEMORY;
+		c->num_changed++;
+	}
+	return EC_OK;
+}
+
+/* next_holding makes what comes after `now`. */
+static enum ec next_holding(const struct crew *c, const struct crew_change *change, struct holding *out)
+{
+	enum ec ec = holding_copy(&c->now, out);
+	free(out->standard);
+	out->standard = strdup(change->standard);
+	if (out->standard == NULL)
+		ec = EC_NO_MEMORY;
+	for (size_t i = 0; ec == EC_OK && i < change->num_parcels; i++)
+		ec = names_put(&out->parcels, &change->parcels[i]->item);
+	for (size_t i = 0; ec == EC_OK && i < change->num_gone; i++)
+		ec = names_remove(&out->parcels, slice_str(change->gone[i]));
+	return ec;
+}
+
+enum ec crew_present(struct crew *c, const struct crew_change *change, crew_commit *commit, crew_presented *done, void *arg)
+{
+	struct holding next = { 0 };
+	enum ec ec = changed_list(c, change);
+	if (ec == EC_OK)
+		ec = next_holding(c, change, &next);
+	if (ec != EC_OK) {
+		holding_fini(&next);
+		changed_free(c);
+		return ec;
+	}
+	hex_encode(c->seed, slice_of(change->seed, SNAPSHOT_SEED_SIZE));
 	c->commit = commit;
 	c->presented = done;
 	c->presented_arg = arg;
 	c->failed = EC_OK;
 	c->failed_why = (struct why){ 0 };
-	c->previous = c->rest;
-	c->rest = *rest;
-	*rest = (struct bytes){ 0 };
+	c->previous = c->now;
+	c->now = next;
 	present_send(c, CREW_FORWARD);
+	return EC_OK;
 }
 
 uint64_t crew_epoch(const struct crew *c)
@@ -355,14 +446,23 @@ static void on_sessions(struct crew *c, struct hand *h, json_t *message)
 
 /* --- events of one worker ----------------------------------------------------- */
 
+/* A worker listens once it has keys. */
+static void on_ack(struct crew *c, struct hand *h, uint64_t epoch)
+{
+	bool first = h->acked == 0;
+	h->acked = epoch;
+	if (first && c->listening)
+		send_word(h, "listen");
+	present_check(c);
+}
+
 static void on_line(void *arg, struct hand *h, json_t *message)
 {
 	struct crew *c = arg;
 	json_t *ack = json_object_get(message, "ack");
 	json_t *nack = json_object_get(message, "nack");
 	if (ack != NULL) {
-		h->acked = (uint64_t)json_integer_value(ack);
-		present_check(c);
+		on_ack(c, h, (uint64_t)json_integer_value(ack));
 	} else if (nack != NULL) {
 		const char *why = json_string_value(json_object_get(message, "why"));
 		if ((uint64_t)json_integer_value(nack) == c->epoch)
@@ -383,9 +483,12 @@ static void on_up(void *arg, struct hand *h)
 	h->configured = 0;
 	h->listed = true;
 	hand_send_json(h, json_incref(c->config));
-	send_identities(c, h);
-	if (c->listening)
-		send_word(h, "listen");
+	feed_start(c, h);
+}
+
+static void on_drained(void *arg, struct hand *h)
+{
+	feed_more(arg, h);
 }
 
 static void crew_check_drained(struct crew *c)
@@ -405,6 +508,7 @@ static void on_down(void *arg, struct hand *h)
 {
 	struct crew *c = arg;
 	h->acked = 0;
+	h->feeding = false;
 	h->listed = true;
 	present_check(c);
 	config_check(c);
@@ -419,7 +523,8 @@ static void on_mishap(void *arg, struct hand *h, const char *why)
 
 /* --- the whole crew ------------------------------------------------------------ */
 
-static const struct hand_events hand_events = { .on_up = on_up, .on_line = on_line, .on_down = on_down, .on_mishap = on_mishap };
+static const struct hand_events hand_events = { .on_up = on_up, .on_line = on_line, .on_down = on_down,
+	                                              .on_drained = on_drained, .on_mishap = on_mishap };
 
 enum ec crew_new(uv_loop_t *loop, struct listeners *listeners, struct crew_events events, void *arg, struct crew **out,
                  struct why *why)
@@ -471,7 +576,7 @@ struct crew_member crew_at(const struct crew *c, unsigned i)
 		.pid = hand_pid(h),
 		.restarts = h->restarts,
 		.since = h->since,
-		.acknowledged = bytes_len(&c->rest) == 0 || h->acked == c->epoch,
+		.acknowledged = c->now.standard == NULL || h->acked == c->epoch,
 		.begun = h->acked != 0,
 		.page = h->page,
 		.why = h->why.text,
@@ -524,8 +629,10 @@ static void crew_release(void *arg)
 	struct crew *c = arg;
 	if (--c->num_handles > 0)
 		return;
-	bytes_fini(&c->rest);
-	bytes_fini(&c->previous);
+	holding_fini(&c->now);
+	holding_fini(&c->previous);
+	changed_free(c);
+	wipe(c->seed, sizeof c->seed);
 	json_decref(c->config);
 	json_decref(c->list);
 	census_unmap(c->census);

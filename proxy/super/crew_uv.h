@@ -15,6 +15,7 @@
 #include "base/slice.h"
 #include "proxy/counters.h"
 #include "proxy/listen_fs.h"
+#include "proxy/super/feed.h"
 
 struct crew;
 
@@ -32,29 +33,44 @@ enum ec crew_new(uv_loop_t *loop, struct listeners *listeners, struct crew_event
                  struct why *why) MUST_CHECK;
 
 /* crew_configure sets the configuration text that every worker gets, running ones
- * now, later ones when they start. Copies. `done` (may be NULL) is called once, perhaps
+ * now, later ones when they start, and with it the CA files (trust_files_fs.h), which it takes. Copies
+ * the rest. `done` (may be NULL) is called once, perhaps
  * inside: EC_OK when every running worker goes by it; else EC_TIMEOUT, EC_IO (one could not
  * take it, `why` has its words), EC_CANCELLED (crew_drain), EC_BUSY (a newer text came).
  * Returns EC_NO_MEMORY, and does not call `done` then. */
 typedef void crew_configured(void *arg, enum ec ec, const struct why *why);
-enum ec crew_configure(struct crew *c, const char *text, size_t len, const char *file_name, crew_configured *done,
+enum ec crew_configure(struct crew *c, const char *text, size_t len, const char *file_name, json_t *files, crew_configured *done,
                        void *arg) MUST_CHECK;
 
 /* crew_start starts every worker; call it once, after crew_configure. */
 void crew_start(struct crew *c);
 
-/* crew_present gives every worker new keys: `rest` is the identities message from
- * its second member on (`"seed":…}`); it is taken, and wiped when no longer needed.
+/* struct crew_change is what becomes of the identities: `parcels` are added, or take
+ * the place of those of the same name; `gone` are taken away; `standard` is the name
+ * of the default one, and `seed` (SNAPSHOT_SEED_SIZE octets) stays the same for life.
+ * All is borrowed for the call. */
+struct crew_change {
+	const uint8_t *seed;
+	const char *standard;
+	struct parcel *const *parcels;
+	size_t num_parcels;
+	const char *const *gone;
+	size_t num_gone;
+};
+
+/* crew_present brings a change to every worker; what it does not name is neither sent
+ * nor looked at. Returns EC_NO_MEMORY, and nothing has happened then.
  * When every running worker has acknowledged, `commit` (may be NULL) makes the
  * change durable; then `done` gets EC_OK. In every other case nothing has
  * changed: the workers were given what they had before, and one that acknowledges
  * neither is ended, so that no process can present what was not agreed. `done`
- * then gets EC_TIMEOUT, EC_TLS (a worker could not take it: see `why`), EC_CANCELLED
- * (crew_drain), or what `commit` returned; once, and perhaps before crew_present
- * returns when no worker runs. One at a time. */
+ * then gets EC_TIMEOUT (a worker made no progress), EC_TLS (a worker could not take it:
+ * see `why`), EC_CANCELLED (crew_drain), or what `commit` returned; once, and perhaps before
+ * crew_present returns when no worker runs. One at a time. */
 typedef enum ec crew_commit(void *arg, struct why *why);
 typedef void crew_presented(void *arg, enum ec ec, const struct why *why);
-void crew_present(struct crew *c, struct bytes *rest, crew_commit *commit, crew_presented *done, void *arg);
+enum ec crew_present(struct crew *c, const struct crew_change *change, crew_commit *commit, crew_presented *done,
+                     void *arg) MUST_CHECK;
 uint64_t crew_epoch(const struct crew *c);
 
 /* crew_listen makes every worker accept sessions, now and after each restart. */

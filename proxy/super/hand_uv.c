@@ -133,6 +133,13 @@ static void on_wire_closed(void *arg, struct wire *w, const char *why)
 	check_gone(h);
 }
 
+static void on_wire_drained(void *arg, struct wire *w)
+{
+	struct hand *h = arg;
+	(void)w;
+	h->events->on_drained(h->arg, h);
+}
+
 static int spawn(struct hand *h, int wire_fd)
 {
 	unsigned num = h->num_listeners;
@@ -168,7 +175,8 @@ static int spawn(struct hand *h, int wire_fd)
 
 void hand_start(struct hand *h)
 {
-	static const struct wire_events events = { .on_line = on_wire_line, .on_close = on_wire_closed };
+	static const struct wire_events events = { .on_line = on_wire_line, .on_close = on_wire_closed,
+	                                           .on_drained = on_wire_drained };
 	int pair[2] = { -1, -1 };
 	h->restarts += h->started_before;
 	h->started_before = true;
@@ -216,12 +224,6 @@ void hand_send(struct hand *h, struct slice line)
 {
 	if (hand_is_up(h))
 		wire_send(h->wire, line);
-}
-
-void hand_send_start(struct hand *h, struct slice text)
-{
-	if (hand_is_up(h))
-		wire_send_text(h->wire, text);
 }
 
 void hand_send_json(struct hand *h, json_t *line)

@@ -13,6 +13,7 @@
 #include "base/instant.h"
 #include "base/slice.h"
 #include "proxy/super/backoff.h"
+#include "proxy/super/feed.h"
 #include "proxy/census.h"
 #include "proxy/counters.h"
 
@@ -20,11 +21,13 @@ struct hand;
 
 /* on_up: a process was started; lines may be sent. on_line: one JSON value from
  * it, borrowed. on_down: process and wire are gone; unless hand_retire was called
- * it will be started anew. on_mishap: something that people should know. */
+ * it will be started anew. on_drained: all that was sent has been written. on_mishap:
+ * something that people should know. */
 struct hand_events {
 	void (*on_up)(void *arg, struct hand *h);
 	void (*on_line)(void *arg, struct hand *h, json_t *line);
 	void (*on_down)(void *arg, struct hand *h);
+	void (*on_drained)(void *arg, struct hand *h);
 	void (*on_mishap)(void *arg, struct hand *h, const char *why);
 };
 
@@ -38,6 +41,8 @@ struct hand {
 	const struct counters *page;
 
 	uint64_t acked;
+	struct feed feed; /* under way while `feeding` */
+	bool feeding;
 	uint64_t configured;
 	bool listed;
 
@@ -77,9 +82,8 @@ bool hand_is_gone(const struct hand *h);
 int64_t hand_pid(const struct hand *h);
 
 /* hand_send and hand_send_json do nothing while it is down; hand_send_json takes the
- * reference. hand_send_start sends the start of a line that hand_send will end. */
+ * reference. */
 void hand_send(struct hand *h, struct slice line);
-void hand_send_start(struct hand *h, struct slice text);
 void hand_send_json(struct hand *h, json_t *line);
 
 /* hand_kill ends it at once. hand_retire: when it ends it is not started anew,

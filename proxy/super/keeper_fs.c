@@ -1,6 +1,5 @@
 #include "proxy/super/keeper_fs.h"
 
-#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,6 +14,7 @@ enum ec keeper_open(struct keeper *k, const char *state_dir, struct why *why)
 
 void keeper_close(struct keeper *k)
 {
+	names_fini(&k->index);
 	for (size_t i = 0; i < k->num; i++)
 		identity_free(k->items[i]);
 	free(k->items);
@@ -23,32 +23,77 @@ void keeper_close(struct keeper *k)
 	*k = (struct keeper){ 0 };
 }
 
-static struct slice without_dot(const char *name)
-{
-	struct slice s = slice_str(name);
-	return s.len > 0 && s.p[s.len - 1] == '.' ? slice_first(s, s.len - 1) : s;
-}
-
 struct identity *keeper_find(const struct keeper *k, const char *name)
 {
-	for (size_t i = 0; i < k->num; i++)
-		if (slice_eq_nocase(slice_str(k->items[i]->name), without_dot(name)))
-			return k->items[i];
-	return NULL;
+	return (struct identity *)names_find(&k->index, slice_str(name));
 }
 
-const struct generation *identity_find(const struct identity *id, uint64_t number)
+enum ec keeper_index(struct identity *const *items, size_t num, struct names *out)
 {
-	for (size_t i = 0; i < id->num_generations; i++)
-		if (id->generations[i].number == number)
-			return &id->generations[i];
-	return NULL;
+	enum ec ec = EC_OK;
+	*out = (struct names){ 0 };
+	for (size_t i = 0; ec == EC_OK && i < num; i++)
+		ec = names_put(out, &items[i]->item);
+	if (ec != EC_OK)
+		names_fini(out);
+	return ec;
 }
 
-const struct key_info *identity_key(const struct identity *id, uint64_t number, enum key_algorithm algorithm)
+/* --- generations ------------------------------------------------------------ */
+
+struct generation *identity_generations(const struct identity *id)
 {
-	const struct generation *g = identity_find(id, number);
-	return g == NULL ? NULL : generation_key(g, algorithm);
+	struct slice in = bytes_slice(&id->packed);
+	struct generation *all = id->num_generations == 0 ? NULL : calloc(id->num_generations, sizeof *all);
+	for (size_t i = 0; all != NULL && i < id->num_generations; i++)
+		generation_unpack(&in, &all[i]);
+	return all;
+}
+
+bool identity_find(const struct identity *id, uint64_t number, struct generation *out)
+{
+	struct slice in = bytes_slice(&id->packed);
+	for (size_t i = 0; i < id->num_generations; i++) {
+		generation_unpack(&in, out);
+		if (out->number == number)
+			return true;
+	}
+	return false;
+}
+
+/* pack keeps `num` generations, with their roles by what is active. */
+static enum ec pack(struct generation *all, size_t num, uint64_t active, struct bytes *out)
+{
+	struct bytes packed = { 0 };
+	enum ec ec = EC_OK;
+	for (size_t i = 0; ec == EC_OK && i < num; i++) {
+		all[i].role = generation_role_of(all[i].number, active);
+		ec = generation_pack(&all[i], &packed);
+	}
+	size_t len = bytes_len(&packed);
+	/* A queue of bytes has room to grow; this does not grow. */
+	uint8_t *exact = len == 0 || ec != EC_OK ? NULL : malloc(len);
+	if (exact != NULL) {
+		memcpy(exact, packed.p + packed.start, len);
+		bytes_fini(out);
+		*out = (struct bytes){ .p = exact, .end = len, .cap = len };
+	} else if (ec == EC_OK && len == 0) {
+		bytes_fini(out);
+	} else {
+		ec = EC_NO_MEMORY;
+	}
+	bytes_fini(&packed);
+	return ec;
+}
+
+void identity_note_active(struct identity *id, uint64_t number)
+{
+	struct generation *all = identity_generations(id);
+	id->active = number;
+	/* Without memory the roles are shown as they were until the next look at the disk. */
+	enum ec ec = all == NULL ? EC_OK : pack(all, id->num_generations, number, &id->packed);
+	(void)ec;
+	free(all);
 }
 
 enum ec identity_refresh(struct keeper *k, struct identity *id, struct why *why)
@@ -58,24 +103,20 @@ enum ec identity_refresh(struct keeper *k, struct identity *id, struct why *why)
 	enum ec ec = store_view_new(k->store, id->name, &v, &view_why);
 	if (v == NULL)
 		return why_set(why, ec, "%s", view_why.text);
-	/* A view has room for the most there can be; we keep what there is. */
-	struct generation *generations = calloc(v->num + 1, sizeof *generations);
-	struct why *damaged = calloc(v->num_damaged + 1, sizeof *damaged);
-	if (generations == NULL || damaged == NULL) {
-		free(generations);
+	struct why *damaged = v->num_damaged == 0 && ec != EC_CORRUPT ? NULL : calloc(v->num_damaged + 1, sizeof *damaged);
+	bool no_memory = damaged == NULL && (v->num_damaged > 0 || ec == EC_CORRUPT);
+	if (no_memory || pack(v->generations, v->num, v->active, &id->packed) != EC_OK) {
 		free(damaged);
 		store_view_free(v);
 		return why_set(why, EC_NO_MEMORY, "out of memory");
 	}
-	memcpy(generations, v->generations, v->num * sizeof *generations);
-	memcpy(damaged, v->damaged_why, v->num_damaged * sizeof *damaged);
+	if (damaged != NULL)
+		memcpy(damaged, v->damaged_why, v->num_damaged * sizeof *damaged);
 	/* A damaged state.json: what is active is not known, but a generation that
 	 * DNS pins can go on being served. Changes are refused by the store. */
-	if (ec == EC_CORRUPT)
+	if (damaged != NULL && ec == EC_CORRUPT)
 		damaged[v->num_damaged] = view_why;
-	free(id->generations);
 	free(id->damaged);
-	id->generations = generations;
 	id->damaged = damaged;
 	id->num_generations = v->num;
 	id->num_damaged = v->num_damaged + (ec == EC_CORRUPT ? 1 : 0);
@@ -110,11 +151,14 @@ static enum ec take_in(struct keeper *k, struct identity *id, struct wall now, u
 	enum ec ec = read_files(id, &keys, why);
 	if (ec != EC_OK)
 		return ec;
+	struct generation *all = identity_generations(id);
 	const struct generation *known = NULL;
-	for (size_t i = id->num_generations; i-- > 0 && known == NULL;)
-		if (import_same_keys(&keys, &id->generations[i]))
-			known = &id->generations[i];
-	if (known == NULL) {
+	for (size_t i = all == NULL ? 0 : id->num_generations; i-- > 0 && known == NULL;)
+		if (import_same_keys(&keys, &all[i]))
+			known = &all[i];
+	if (all == NULL && id->num_generations > 0) {
+		ec = why_set(why, EC_NO_MEMORY, "out of memory");
+	} else if (known == NULL) {
 		ec = store_import(k->store, id->name, &keys, now, out_number, why);
 	} else if (!import_same_chains(&keys, known)) {
 		*out_number = known->number;
@@ -122,6 +166,7 @@ static enum ec take_in(struct keeper *k, struct identity *id, struct wall now, u
 			ec = store_install(k->store, id->name, known->number, keys.keys[i].algorithm, bytes_slice(&keys.keys[i].chain_pem),
 			                   now, why);
 	}
+	free(all);
 	store_keys_fini(&keys);
 	return ec;
 }
@@ -138,26 +183,25 @@ static enum ec make_generation(struct keeper *k, struct identity *id, struct wal
 	return ec == EC_OK ? identity_refresh(k, id, why) : ec;
 }
 
-enum ec identity_new(struct keeper *k, const struct config_identity *settings, struct wall now, struct identity **out,
-                     struct why *why)
+/* The index holds a reference of its own; identity_free is the keeper's to call. */
+static void index_end(struct names_item *item)
+{
+	(void)item;
+}
+
+enum ec identity_new(struct keeper *k, const struct config_identity *settings, struct identity **out, struct why *why)
 {
 	struct identity *id = calloc(1, sizeof *id);
-	struct slice name = without_dot(settings->name);
-	if (id == NULL || (id->name = calloc(1, name.len + 1)) == NULL) {
-		free(id);
+	size_t size = strlen(settings->name) + 1;
+	if (id == NULL || (id->name = malloc(size)) == NULL || names_canonical(slice_str(settings->name), id->name, size) != EC_OK) {
+		identity_free(id);
 		return why_set(why, EC_NO_MEMORY, "out of memory");
 	}
-	for (size_t i = 0; i < name.len; i++)
-		id->name[i] = (char)tolower(name.p[i]);
+	id->item = (struct names_item){ .refs = 1, .name = id->name, .end = index_end };
 	id->settings = settings;
 	id->retry = (struct backoff){ .first_ms = 1000, .max_ms = 60000 };
 	(void)why_set(&id->verdict.why, EC_OK, "DNS has not been asked yet");
 	enum ec ec = identity_refresh(k, id, why);
-	/* Damaged generations are not replaced by a fresh key: DNS may pin them, and
-	 * the operator may have a copy. */
-	uint64_t number = 0;
-	if (ec == EC_OK && id->num_generations == 0 && id->num_damaged == 0)
-		ec = make_generation(k, id, now, &number, why);
 	if (ec != EC_OK) {
 		why_prefix(why, "%s", id->name);
 		identity_free(id);
@@ -167,22 +211,41 @@ enum ec identity_new(struct keeper *k, const struct config_identity *settings, s
 	return EC_OK;
 }
 
+enum ec identity_make(struct keeper *k, struct identity *id, struct wall now, bool *out_made, struct why *why)
+{
+	/* Damaged generations are not replaced by a fresh key: DNS may pin them, and
+	 * the operator may have a copy. */
+	uint64_t number = 0;
+	*out_made = id->num_generations == 0 && id->num_damaged == 0;
+	enum ec ec = *out_made ? make_generation(k, id, now, &number, why) : EC_OK;
+	if (ec != EC_OK)
+		why_prefix(why, "%s", id->name);
+	return ec;
+}
+
 void identity_free(struct identity *id)
 {
 	if (id == NULL)
 		return;
 	free(id->name);
-	free(id->generations);
+	bytes_fini(&id->packed);
 	free(id->damaged);
 	free(id);
+}
+
+static uint64_t newest_number(const struct identity *id)
+{
+	struct slice in = bytes_slice(&id->packed);
+	struct generation g = { 0 };
+	for (size_t i = 0; i < id->num_generations; i++)
+		generation_unpack(&in, &g);
+	return g.number;
 }
 
 /* What stands above both what is presented and what is recorded is a standby. */
 static uint64_t newest_standby(const struct identity *id)
 {
-	if (id->num_generations == 0)
-		return 0;
-	uint64_t newest = id->generations[id->num_generations - 1].number;
+	uint64_t newest = newest_number(id);
 	return newest > id->active && newest > id->presented ? newest : 0;
 }
 
@@ -235,11 +298,14 @@ enum ec identity_upkeep(struct keeper *k, struct identity *id, struct wall now, 
 		*out_changed = number != 0;
 		*out_presented = number != 0 && number == id->presented;
 	} else {
+		struct slice in = bytes_slice(&id->packed);
 		for (size_t i = 0; ec == EC_OK && i < id->num_generations; i++) {
+			struct generation g;
 			bool renewed = false;
-			ec = renew(k, id, &id->generations[i], now, &renewed, why);
+			generation_unpack(&in, &g);
+			ec = renew(k, id, &g, now, &renewed, why);
 			*out_changed = *out_changed || renewed;
-			*out_presented = *out_presented || (renewed && id->generations[i].number == id->presented);
+			*out_presented = *out_presented || (renewed && g.number == id->presented);
 		}
 	}
 	struct why again;

@@ -6,21 +6,25 @@
 #ifndef PROXY_KEEPER_FS_H
 #define PROXY_KEEPER_FS_H
 
+#include "base/names.h"
 #include "certs/store_fs.h"
 #include "config/config.h"
+#include "proxy/super/agenda.h"
 #include "proxy/super/backoff.h"
 #include "proxy/super/guard.h"
 
 struct guard_call;
 
 /* struct identity: the keeper writes the first group from configuration and
- * disk, `change_uv` and `watch_uv` the second. */
+ * disk, `swap_uv`, `reload_uv` and `watch_uv` the second. There may be very many: what
+ * is rare or large is not held in it. */
 struct identity {
+	struct names_item item; /* in the keeper's index */
 	char *name; /* lower case, no dot at the end */
 	const struct config_identity *settings; /* of the configuration in force */
 	uint64_t active; /* the durable fact */
 	uint64_t last;
-	struct generation *generations; /* rising */
+	struct bytes packed; /* what is on disk, rising: identity_generations */
 	size_t num_generations;
 	struct why *damaged;
 	size_t num_damaged;
@@ -28,8 +32,12 @@ struct identity {
 	uint64_t presented; /* what every worker acknowledged; 0 = nothing */
 	struct guard_verdict verdict;
 	uint64_t candidate; /* the guard allowed it, and it waits to be presented; 0 = none */
+	bool renewed; /* what is presented has another certificate: workers must get it */
+	struct identity *before_waiting, *after_waiting; /* watch_uv: those with something to present */
+	bool waiting;
+	bool kept; /* reload_uv: the configuration being read has it, too */
 	struct backoff retry;
-	int64_t look_at_ms; /* the next look, on the loop's clock */
+	struct agenda_item look; /* the next one, on the loop's clock */
 	uint32_t ttl_s; /* of the last answer */
 	struct guard_call *call; /* a look under way */
 	void *owner;
@@ -39,6 +47,7 @@ struct keeper {
 	struct store *store;
 	size_t num;
 	struct identity **items; /* in the configuration's order: the first is the default */
+	struct names index;
 };
 
 /* keeper_open opens the key store of `state_dir`. Errors as store_open. */
@@ -48,17 +57,32 @@ void keeper_close(struct keeper *k);
 /* keeper_find returns NULL when there is none; without case, a last dot ignored. */
 struct identity *keeper_find(const struct keeper *k, const char *name);
 
-/* identity_new reads an identity from disk, without putting it into the keeper,
- * and makes its first generation when there is none at all: a key and a
- * self-signed certificate, or the files of issuer `files`. `settings` is borrowed.
- * Errors as store_view_new, store_create, import_read. */
-enum ec identity_new(struct keeper *k, const struct config_identity *settings, struct wall now, struct identity **out,
+/* keeper_index makes the index of `items`. Returns EC_NO_MEMORY. */
+enum ec keeper_index(struct identity *const *items, size_t num, struct names *out) MUST_CHECK;
+
+/* identity_new reads an identity from disk, without putting it into the keeper.
+ * `settings` is borrowed. Errors as store_view_new. */
+enum ec identity_new(struct keeper *k, const struct config_identity *settings, struct identity **out,
                      struct why *why) MUST_CHECK;
 void identity_free(struct identity *id);
 
-const struct generation *identity_find(const struct identity *id, uint64_t number);
-/* identity_key finds generation `number`'s key of `algorithm`, or NULL. */
-const struct key_info *identity_key(const struct identity *id, uint64_t number, enum key_algorithm algorithm);
+/* identity_make makes the first generation if there is none at all: a key and a
+ * self-signed certificate, or the files of issuer `files`. `*out_made` says that it had to.
+ * Errors as store_create, import_read. */
+enum ec identity_make(struct keeper *k, struct identity *id, struct wall now, bool *out_made, struct why *why) MUST_CHECK;
+
+/* KEEPER_MAKE_NOW first keys are made before a start or a reload goes on, and fail it
+ * if they can't be; the others are made while mail is served (watch_uv). */
+enum { KEEPER_MAKE_NOW = 32 };
+
+/* identity_generations returns all of them, rising, in memory that the caller frees;
+ * NULL when there are none, or no memory. */
+struct generation *identity_generations(const struct identity *id);
+/* identity_find sets `*out` to generation `number`; false when it is not there. */
+bool identity_find(const struct identity *id, uint64_t number, struct generation *out);
+
+/* identity_note_active takes note of what store_set_active has recorded. */
+void identity_note_active(struct identity *id, uint64_t number);
 
 /* identity_refresh reads the disk again. On failure the view stays as it was. */
 enum ec identity_refresh(struct keeper *k, struct identity *id, struct why *why) MUST_CHECK;

@@ -13,43 +13,46 @@ struct presentation {
 	void *arg;
 };
 
-enum ec present_of(struct identity *const *ids, size_t num, struct present_set *out)
+enum ec present_set_new(struct identity *standard, size_t num, size_t num_gone, struct present_set *out)
 {
-	*out = (struct present_set){ .num = num };
-	out->ids = calloc(num, sizeof *out->ids);
-	out->numbers = calloc(num, sizeof *out->numbers);
-	if (out->ids == NULL || out->numbers == NULL) {
-		present_fini(out);
-		return EC_NO_MEMORY;
-	}
-	for (size_t i = 0; i < num; i++) {
-		out->ids[i] = ids[i];
-		out->numbers[i] = ids[i]->candidate != 0 ? ids[i]->candidate : ids[i]->presented;
-	}
-	return EC_OK;
+	*out = (struct present_set){ .standard = standard };
+	out->ids = calloc(num + 1, sizeof *out->ids);
+	out->numbers = calloc(num + 1, sizeof *out->numbers);
+	out->gone = calloc(num_gone + 1, sizeof *out->gone);
+	if (out->ids != NULL && out->numbers != NULL && out->gone != NULL)
+		return EC_OK;
+	present_fini(out);
+	return EC_NO_MEMORY;
 }
 
-enum ec present_current(struct supervisor *s, struct present_set *out)
+void present_put(struct present_set *set, struct identity *id, uint64_t number)
 {
-	return present_of(s->keeper.items, s->keeper.num, out);
-}
-
-void present_put(struct present_set *set, const struct identity *id, uint64_t number)
-{
-	for (size_t i = 0; i < set->num; i++)
-		if (set->ids[i] == id)
-			set->numbers[i] = number;
+	set->ids[set->num] = id;
+	set->numbers[set->num++] = number;
 }
 
 void present_fini(struct present_set *set)
 {
 	free(set->ids);
 	free(set->numbers);
+	free(set->gone);
 	*set = (struct present_set){ 0 };
 }
 
-static enum ec identity_json(struct supervisor *s, const struct identity *id, uint64_t number, json_t **out,
-                             struct why *why)
+static json_t *keys_json(const struct store_keys *keys)
+{
+	json_t *list = json_array();
+	for (size_t i = 0; i < keys->num; i++) {
+		struct slice chain = bytes_slice(&keys->keys[i].chain_pem);
+		json_array_append_new(list, json_pack("{s:s,s:s%,s:s%}", "algorithm", key_algorithm_name(keys->keys[i].algorithm),
+		                                      "key_pem", (const char *)keys->keys[i].key_pem.p, keys->keys[i].key_pem.len,
+		                                      "chain_pem", (const char *)chain.p, chain.len));
+	}
+	return list;
+}
+
+static enum ec make_parcel(struct supervisor *s, const struct identity *id, uint64_t number, struct parcel **out,
+                           struct why *why)
 {
 	struct store_keys keys = { 0 };
 	enum ec ec = store_read(s->keeper.store, id->name, number, &keys, why);
@@ -57,67 +60,65 @@ static enum ec identity_json(struct supervisor *s, const struct identity *id, ui
 		why_prefix(why, "%s generation %llu", id->name, (unsigned long long)number);
 		return ec;
 	}
-	json_t *list = json_array();
-	for (size_t i = 0; i < keys.num; i++) {
-		struct slice chain = bytes_slice(&keys.keys[i].chain_pem);
-		json_array_append_new(list, json_pack("{s:s,s:s%,s:s%}", "algorithm", key_algorithm_name(keys.keys[i].algorithm),
-		                                      "key_pem", (const char *)keys.keys[i].key_pem.p, keys.keys[i].key_pem.len,
-		                                      "chain_pem", (const char *)chain.p, chain.len));
-	}
+	json_t *one = json_pack("{s:s,s:I,s:o}", "name", id->name, "generation", (json_int_t)number, "keys", keys_json(&keys));
 	store_keys_fini(&keys);
-	*out = json_pack("{s:s,s:I,s:o}", "name", id->name, "generation", (json_int_t)number, "keys", list);
-	return *out == NULL ? why_set(why, EC_NO_MEMORY, "out of memory") : EC_OK;
-}
-
-/* message_rest makes the identities message without its first brace: crew puts
- * the epoch there. */
-static enum ec message_rest(struct supervisor *s, const struct present_set *set, struct bytes *out, struct why *why)
-{
-	json_t *list = json_array();
-	enum ec ec = EC_OK;
-	for (size_t i = 0; ec == EC_OK && i < set->num; i++) {
-		json_t *one = NULL;
-		if (set->numbers[i] != 0)
-			ec = identity_json(s, set->ids[i], set->numbers[i], &one, why);
-		if (one != NULL)
-			json_array_append_new(list, one);
-	}
-	char seed[2 * SNAPSHOT_SEED_SIZE + 1];
-	hex_encode(seed, slice_of(s->seed, sizeof s->seed));
-	json_t *message = json_pack("{s:s,s:s,s:o}", "seed", seed, "default", set->ids[0]->name, "identities", list);
-	wipe(seed, sizeof seed);
-	char *text = ec == EC_OK && message != NULL ? json_dumps(message, JSON_COMPACT) : NULL;
-	json_decref(message);
-	if (ec != EC_OK)
-		return ec;
-	if (text == NULL)
-		return why_set(why, EC_NO_MEMORY, "out of memory");
-	size_t len = strlen(text);
-	out->secret = true;
-	if (len + 64 > WIRE_LINE_MAX)
-		ec = why_set(why, EC_LIMIT, "%zu identities with their keys make a message of %zu bytes; at most %d fit", set->num, len,
-		             WIRE_LINE_MAX);
-	else if (bytes_append(out, slice_of(text + 1, len - 1)) != EC_OK)
-		ec = why_set(why, EC_NO_MEMORY, "out of memory");
+	char *text = one == NULL ? NULL : json_dumps(one, JSON_COMPACT);
+	json_decref(one);
+	*out = text == NULL ? NULL : parcel_new(id->name, slice_str(text));
 	json_malloc_t allocate;
 	json_free_t release;
 	json_get_alloc_funcs(&allocate, &release);
 	release(text); /* wipes: wire_secrets */
-	return ec;
+	return *out == NULL ? why_set(why, EC_NO_MEMORY, "out of memory") : EC_OK;
 }
+
+/* read_parcels reads the keys of all in the set. Unless `strict`, what can't be read is left out
+ * of the set, and only if nothing remains that is an error. */
+static enum ec read_parcels(struct supervisor *s, struct present_set *set, bool strict, struct parcel **out,
+                            struct why *why)
+{
+	size_t num = 0;
+	enum ec ec = EC_OK;
+	for (size_t i = 0; i < set->num; i++) {
+		struct identity *id = set->ids[i];
+		ec = make_parcel(s, id, set->numbers[i], &out[num], why);
+		if (ec == EC_OK) {
+			set->ids[num] = id;
+			set->numbers[num++] = set->numbers[i];
+		} else if (strict) {
+			break;
+		} else {
+			supervisor_mishap(s, "present", id->name, why->text);
+			id->candidate = 0;
+		}
+	}
+	if (ec != EC_OK && (strict || num == 0)) {
+		for (size_t i = 0; i < num; i++)
+			names_item_unref(&out[i]->item);
+		return ec;
+	}
+	set->num = num;
+	return EC_OK;
+}
+
+/* At a start very many may have to be recorded, and each waits for the disk. */
+enum { RECORD_NOW = 32 };
 
 static enum ec on_commit(void *arg, struct why *why)
 {
 	struct presentation *p = arg;
+	unsigned num = 0;
 	for (size_t i = 0; i < p->set.num; i++) {
 		struct identity *id = p->set.ids[i];
 		uint64_t number = p->set.numbers[i];
-		if (number == 0 || number == id->active)
+		if (number == id->active)
 			continue;
 		struct why own = { 0 };
+		if (!p->strict && num++ >= RECORD_NOW)
+			break;
 		enum ec ec = store_set_active(p->s->keeper.store, id->name, number, &own);
 		if (ec == EC_OK) {
-			id->active = number;
+			identity_note_active(id, number);
 			continue;
 		}
 		if (p->strict)
@@ -130,7 +131,6 @@ static enum ec on_commit(void *arg, struct why *why)
 
 static void note_presented(struct supervisor *s, struct identity *id, uint64_t number)
 {
-	struct why why = { 0 };
 	if (id->presented != number) {
 		struct log_line l;
 		log_begin(&l, LOG_NOTICE, "presented");
@@ -142,16 +142,20 @@ static void note_presented(struct supervisor *s, struct identity *id, uint64_t n
 	}
 	id->presented = number;
 	id->candidate = 0;
-	if (identity_refresh(&s->keeper, id, &why) != EC_OK)
-		supervisor_mishap(s, "store", id->name, why.text);
+	id->renewed = false;
+	if (id->active != number)
+		watch_record_soon(s);
 }
 
 static void on_presented(void *arg, enum ec ec, const struct why *why)
 {
 	struct presentation *p = arg;
-	for (size_t i = 0; ec == EC_OK && i < p->set.num; i++)
-		if (p->set.numbers[i] != 0)
+	for (size_t i = 0; i < p->set.num; i++) {
+		if (ec == EC_OK)
 			note_presented(p->s, p->set.ids[i], p->set.numbers[i]);
+		else if (!p->strict)
+			p->set.ids[i]->candidate = 0;
+	}
 	present_done *done = p->done;
 	void *done_arg = p->arg;
 	present_fini(&p->set);
@@ -159,26 +163,59 @@ static void on_presented(void *arg, enum ec ec, const struct why *why)
 	done(done_arg, ec, why);
 }
 
+static bool has_standard(const struct present_set *set)
+{
+	bool has = set->standard->presented != 0;
+	for (size_t i = 0; i < set->num && !has; i++)
+		has = set->ids[i] == set->standard;
+	return has;
+}
+
+/* hand_over gives the workers the change, with a presentation that waits for the outcome. */
+static enum ec hand_over(struct presentation *p, struct parcel *const *parcels)
+{
+	const struct crew_change change = {
+		.seed = p->s->seed,
+		.standard = p->set.standard->name,
+		.parcels = parcels,
+		.num_parcels = p->set.num,
+		.gone = p->set.gone,
+		.num_gone = p->set.num_gone,
+	};
+	return crew_present(p->s->crew, &change, on_commit, on_presented, p);
+}
+
 enum ec present_run(struct supervisor *s, struct present_set *set, bool strict, present_done *done, void *arg,
                     struct why *why)
 {
-	struct bytes rest = { 0 };
 	struct presentation *p = calloc(1, sizeof *p);
-	enum ec ec = EC_OK;
-	if (p == NULL)
-		ec = why_set(why, EC_NO_MEMORY, "out of memory");
-	else if (set->num == 0 || set->numbers[0] == 0)
-		ec = why_set(why, EC_MISSING, "the default identity has nothing to present yet");
-	else
-		ec = message_rest(s, set, &rest, why);
-	if (ec != EC_OK) {
-		free(p);
-		present_fini(set);
-		bytes_fini(&rest);
-		return ec;
+	struct parcel **parcels = calloc(set->num + 1, sizeof *parcels);
+	size_t num = 0;
+	enum ec ec = p == NULL || parcels == NULL ? why_set(why, EC_NO_MEMORY, "out of memory") : EC_OK;
+	if (ec == EC_OK)
+		ec = read_parcels(s, set, strict, parcels, why);
+	if (ec == EC_OK) {
+		num = set->num;
+		if (!has_standard(set))
+			ec = why_set(why, EC_MISSING, "the default identity has nothing to present yet");
 	}
-	*p = (struct presentation){ .s = s, .set = *set, .strict = strict, .done = done, .arg = arg };
-	*set = (struct present_set){ 0 };
-	crew_present(s->crew, &rest, on_commit, on_presented, p);
-	return EC_OK;
+	if (ec == EC_OK) {
+		*p = (struct presentation){ .s = s, .set = *set, .strict = strict, .done = done, .arg = arg };
+		*set = (struct present_set){ 0 };
+		ec = hand_over(p, parcels);
+		if (ec != EC_OK) {
+			*set = p->set;
+			(void)why_set(why, ec, "out of memory");
+		}
+	}
+	for (size_t i = 0; i < num; i++)
+		names_item_unref(&parcels[i]->item);
+	free(parcels);
+	if (ec != EC_OK) {
+		for (size_t i = 0; i < set->num && !strict; i++)
+			set->ids[i]->candidate = 0;
+		present_fini(set);
+		free(p);
+	}
+	return ec;
 }

@@ -16,6 +16,7 @@
 #include "config/load_fs.h"
 #include "proxy/super/present_uv.h"
 #include "proxy/super/supervisor_uv.h"
+#include "proxy/super/trust_files_fs.h"
 
 struct look {
 	struct reload *reload;
@@ -32,23 +33,17 @@ struct reload {
 	size_t num;
 	struct identity **ids;
 	bool *fresh;
+	struct names index; /* of ids */
 	struct look *looks;
 	size_t num_looks;
 	size_t num_answers;
 	json_t *details;
+	json_t *files; /* for the workers */
 	char restart[WHY_SIZE]; /* names of settings that need one */
 	bool dns_changed;
 	reload_done *done;
 	void *arg;
 };
-
-static bool keeps(const struct reload *r, const struct identity *id)
-{
-	for (size_t i = 0; i < r->num; i++)
-		if (r->ids[i] == id)
-			return true;
-	return false;
-}
 
 static void rebind(struct supervisor *s, struct config *cfg)
 {
@@ -62,15 +57,24 @@ static void commit(struct reload *r)
 	struct supervisor *s = r->s;
 	for (size_t i = 0; i < s->keeper.num; i++) {
 		struct identity *id = s->keeper.items[i];
-		if (r->guard != NULL || !keeps(r, id))
+		if (!id->kept)
+			watch_drop(s, id);
+		else if (r->guard != NULL)
 			watch_forget(s, id);
-		if (!keeps(r, id))
-			identity_free(id);
 	}
+	names_fini(&s->keeper.index);
+	for (size_t i = 0; i < s->keeper.num; i++)
+		if (!s->keeper.items[i]->kept)
+			identity_free(s->keeper.items[i]);
 	free(s->keeper.items);
 	s->keeper.items = r->ids;
 	s->keeper.num = r->num;
+	s->keeper.index = r->index;
 	r->ids = NULL;
+	r->index = (struct names){ 0 };
+	for (size_t i = 0; i < s->keeper.num; i++)
+		if (r->fresh[i])
+			watch_add(s, s->keeper.items[i]);
 	rebind(s, r->cfg);
 	if (r->guard != NULL) {
 		guard_free(s->guard);
@@ -86,6 +90,9 @@ static void commit(struct reload *r)
 
 static void release(struct reload *r)
 {
+	names_fini(&r->index);
+	for (size_t i = 0; i < r->s->keeper.num; i++)
+		r->s->keeper.items[i]->kept = false;
 	for (size_t i = 0; r->ids != NULL && i < r->num; i++)
 		if (r->fresh[i])
 			identity_free(r->ids[i]);
@@ -95,6 +102,7 @@ static void release(struct reload *r)
 	free(r->looks);
 	config_free(r->cfg);
 	json_decref(r->details);
+	json_decref(r->files);
 	free(r);
 }
 
@@ -127,7 +135,7 @@ static void finish(struct reload *r, enum ec ec, const struct why *why)
 	struct supervisor *s = r->s;
 	if (ec == EC_OK) {
 		commit(r);
-		if (crew_configure(s->crew, s->cfg->text, s->cfg->text_len, s->cfg->file_name, on_configured, r) != EC_OK) {
+		if (supervisor_configure(s, json_incref(r->files), on_configured, r) != EC_OK) {
 			struct why own;
 			on_configured(r, why_set(&own, EC_NO_MEMORY, "there was no memory to tell the workers"), &own);
 		}
@@ -145,31 +153,46 @@ static void on_presented(void *arg, enum ec ec, const struct why *why)
 	finish(arg, ec, why);
 }
 
-/* must_present: does what the workers hold differ from what they should? */
-static bool must_present(const struct reload *r)
+/* present_what gathers how what the workers hold must differ: another default identity,
+ * identities that are gone, and what was looked up for this. `*out_must` is false
+ * when there is nothing. */
+static enum ec present_what(struct reload *r, struct present_set *set, bool *out_must)
 {
 	const struct keeper *k = &r->s->keeper;
-	bool must = r->ids[0] != k->items[0];
+	size_t num_gone = 0;
 	for (size_t i = 0; i < k->num; i++)
-		must = must || (k->items[i]->presented != 0 && !keeps(r, k->items[i]));
-	for (size_t i = 0; i < r->num; i++)
-		must = must || r->ids[i]->candidate != 0;
-	return must;
+		num_gone += k->items[i]->presented != 0 && !k->items[i]->kept;
+	enum ec ec = present_set_new(r->ids[0], r->num_looks, num_gone, set);
+	if (ec != EC_OK)
+		return ec;
+	for (size_t i = 0; i < k->num; i++)
+		if (k->items[i]->presented != 0 && !k->items[i]->kept)
+			set->gone[set->num_gone++] = k->items[i]->name;
+	for (size_t i = 0; i < r->num_looks; i++)
+		if (r->looks[i].id->candidate != 0)
+			present_put(set, r->looks[i].id, r->looks[i].id->candidate);
+	*out_must = r->ids[0] != k->items[0] || set->num_gone > 0 || set->num > 0;
+	return EC_OK;
 }
 
 static void present(struct reload *r)
 {
 	struct why why = { 0 };
-	if (!crew_listening(r->s->crew) || !must_present(r)) {
+	struct present_set set = { 0 };
+	bool must = false;
+	if (!crew_listening(r->s->crew)) {
 		finish(r, EC_OK, &why);
 		return;
 	}
-	struct present_set set = { 0 };
-	enum ec ec = present_of(r->ids, r->num, &set);
-	if (ec == EC_OK)
-		ec = present_run(r->s, &set, true, on_presented, r, &why);
-	else
+	enum ec ec = present_what(r, &set, &must);
+	if (ec != EC_OK) {
 		(void)why_set(&why, ec, "out of memory");
+	} else if (must) {
+		ec = present_run(r->s, &set, true, on_presented, r, &why);
+	} else {
+		present_fini(&set);
+		finish(r, EC_OK, &why);
+	}
 	if (ec != EC_OK)
 		finish(r, ec, &why);
 }
@@ -178,13 +201,16 @@ static void judge(struct look *l, const struct guard_facts *facts)
 {
 	struct identity *id = l->id;
 	if (l->import) {
-		const struct generation *g = identity_find(id, identity_newest_import(id));
+		struct generation g;
+		bool found = identity_find(id, identity_newest_import(id), &g);
 		bool unpinned = facts->dns == PIN_DNS_ABSENT || facts->dns == PIN_DNS_INSECURE;
-		if (g != NULL && unpinned && guard_judge(facts, g, false, &l->verdict) == EC_OK)
-			id->candidate = g->number;
+		if (found && unpinned && guard_judge(facts, &g, false, &l->verdict) == EC_OK)
+			id->candidate = g.number;
 		return;
 	}
-	l->ec = guard_choose(facts, id->generations, id->num_generations, id->active, &l->verdict);
+	struct generation *all = identity_generations(id);
+	l->ec = guard_choose(facts, all, all == NULL ? 0 : id->num_generations, id->active, &l->verdict);
+	free(all);
 	id->verdict = l->verdict;
 	id->verdict.at = supervisor_now();
 	id->candidate = l->ec == EC_OK ? l->verdict.number : 0;
@@ -252,19 +278,31 @@ static enum ec gather_identities(struct reload *r, struct why *why)
 	r->fresh = calloc(r->num, sizeof *r->fresh);
 	if (r->ids == NULL || r->fresh == NULL)
 		return why_set(why, EC_NO_MEMORY, "out of memory");
+	unsigned made = 0;
 	for (size_t i = 0; i < r->num; i++) {
 		struct identity *old = keeper_find(&s->keeper, r->cfg->identities[i].name);
 		if (old != NULL) {
 			r->ids[i] = old;
+			old->kept = true;
 			continue;
 		}
-		enum ec ec = identity_new(&s->keeper, &r->cfg->identities[i], supervisor_now(), &r->ids[i], why);
+		enum ec ec = identity_new(&s->keeper, &r->cfg->identities[i], &r->ids[i], why);
 		if (ec != EC_OK) {
 			r->num = i;
 			return ec;
 		}
 		r->fresh[i] = true;
+		bool making = false;
+		if (made < KEEPER_MAKE_NOW)
+			ec = identity_make(&s->keeper, r->ids[i], supervisor_now(), &making, why);
+		if (ec != EC_OK) {
+			r->num = i + 1;
+			return ec;
+		}
+		made += making;
 	}
+	if (keeper_index(r->ids, r->num, &r->index) != EC_OK || watch_room(s, r->num) != EC_OK)
+		return why_set(why, EC_NO_MEMORY, "out of memory");
 	return EC_OK;
 }
 
@@ -295,6 +333,9 @@ static enum ec read_config(struct reload *r, struct why *why)
 		return ec;
 	}
 	free(errs);
+	ec = trust_files_read(r->cfg, &r->files, why);
+	if (ec != EC_OK)
+		return ec;
 	if (config_diff(s->cfg, r->cfg, on_change, r) > 0)
 		return why_set(why, EC_UNSUPPORTED, "%s: a change of this needs a restart; the running configuration stays", r->restart);
 	if (r->dns_changed)
@@ -313,7 +354,9 @@ static void take_imports(struct reload *r)
 			continue;
 		if (identity_upkeep(&r->s->keeper, r->ids[i], supervisor_now(), &changed, &presented, &why) != EC_OK)
 			supervisor_mishap(r->s, "upkeep", r->ids[i]->name, why.text);
-		r->s->watch.represent = r->s->watch.represent || presented;
+		r->ids[i]->renewed = r->ids[i]->renewed || presented;
+		if (presented)
+			watch_offer(r->s, r->ids[i]);
 	}
 }
 

@@ -198,7 +198,7 @@ static enum ec put_generation(const struct generation *g, struct wall now, struc
 	return ec;
 }
 
-static enum ec put_identity(const struct stats_identity *id, struct wall now, struct bytes *out)
+enum ec stats_identity_text(const struct stats_identity *id, struct wall now, struct bytes *out)
 {
 	char age[STATS_AGE_SIZE], next[STATS_AGE_SIZE];
 	stats_age(age, now.s - id->verdict->at.s);
@@ -214,14 +214,6 @@ static enum ec put_identity(const struct stats_identity *id, struct wall now, st
 		ec = put_generation(&id->generations[k], now, out);
 	for (size_t k = 0; ec == EC_OK && k < id->num_damaged; k++)
 		ec = put(out, "  damaged          %s\n", id->damaged[k].text);
-	return ec;
-}
-
-enum ec stats_identities_text(const struct stats_identity *ids, size_t num, struct wall now, struct bytes *out)
-{
-	enum ec ec = EC_OK;
-	for (size_t i = 0; ec == EC_OK && i < num; i++)
-		ec = put_identity(&ids[i], now, out);
 	return ec;
 }
 
@@ -259,25 +251,19 @@ json_t *stats_generation_json(const struct generation *g)
 	                 (json_int_t)g->created.s, "keys", keys);
 }
 
-json_t *stats_identities_json(const struct stats_identity *ids, size_t num)
+json_t *stats_identity_json(const struct stats_identity *id)
 {
-	json_t *list = json_array();
-	for (size_t i = 0; i < num; i++) {
-		const struct stats_identity *id = &ids[i];
-		json_t *generations = json_array();
-		for (size_t k = 0; k < id->num_generations; k++)
-			json_array_append_new(generations, stats_generation_json(&id->generations[k]));
-		json_t *damaged = json_array();
-		for (size_t k = 0; k < id->num_damaged; k++)
-			json_array_append_new(damaged, json_string(id->damaged[k].text));
-		json_array_append_new(
-			list, json_pack("{s:s,s:b,s:I,s:I,s:s,s:s,s:b,s:b,s:I,s:I,s:o,s:o}", "name", id->name, "default", id->is_default,
-		                    "active", (json_int_t)id->active, "presented", (json_int_t)id->presented, "guard",
-		                    guard_state_name(id->verdict->state), "why", id->verdict->why.text, "warning", id->verdict->warning,
-		                    "pinned", id->verdict->pinned, "looked", (json_int_t)id->verdict->at.s, "next_look",
-		                    (json_int_t)id->next_look.s, "generations", generations, "damaged", damaged));
-	}
-	return list;
+	json_t *generations = json_array();
+	for (size_t k = 0; k < id->num_generations; k++)
+		json_array_append_new(generations, stats_generation_json(&id->generations[k]));
+	json_t *damaged = json_array();
+	for (size_t k = 0; k < id->num_damaged; k++)
+		json_array_append_new(damaged, json_string(id->damaged[k].text));
+	return json_pack("{s:s,s:b,s:I,s:I,s:s,s:s,s:b,s:b,s:I,s:I,s:o,s:o}", "name", id->name, "default", id->is_default,
+	                 "active", (json_int_t)id->active, "presented", (json_int_t)id->presented, "guard",
+	                 guard_state_name(id->verdict->state), "why", id->verdict->why.text, "warning", id->verdict->warning,
+	                 "pinned", id->verdict->pinned, "looked", (json_int_t)id->verdict->at.s, "next_look",
+	                 (json_int_t)id->next_look.s, "generations", generations, "damaged", damaged);
 }
 
 /* --- sessions ------------------------------------------------------------ */

@@ -66,9 +66,9 @@ struct stats_identity {
 	size_t num_damaged;
 };
 
-enum ec stats_identities_text(const struct stats_identity *ids, size_t num, struct wall now,
-                              struct bytes *out) MUST_CHECK;
-json_t *stats_identities_json(const struct stats_identity *ids, size_t num);
+/* One at a time, for there may be very many. */
+enum ec stats_identity_text(const struct stats_identity *id, struct wall now, struct bytes *out) MUST_CHECK;
+json_t *stats_identity_json(const struct stats_identity *id);
 
 /* stats_generation_json is one generation as the control protocol shows it. */
 json_t *stats_generation_json(const struct generation *g);
@@ -83,9 +83,13 @@ enum ec stats_sessions_text(json_t *list, uint64_t more, unsigned silent, struct
 enum ec stats_errors_text(const struct mishaps *m, struct bytes *out) MUST_CHECK;
 json_t *stats_errors_json(const struct mishaps *m);
 
-/* stats_metrics appends one OpenMetrics exposition, "# EOF" included. */
-enum ec stats_metrics(const struct stats_info *i, const struct stats_identity *ids, size_t num,
-                      struct bytes *out) MUST_CHECK;
+/* One OpenMetrics exposition is: the head; for each of STATS_FAMILIES its own line and then those
+ * of every identity; and the end. */
+enum { STATS_FAMILIES = 4 };
+enum ec stats_metrics_head(const struct stats_info *i, struct bytes *out) MUST_CHECK;
+enum ec stats_metrics_family(unsigned family, struct bytes *out) MUST_CHECK;
+enum ec stats_metrics_identity(unsigned family, const struct stats_identity *id, struct bytes *out) MUST_CHECK;
+enum ec stats_metrics_end(struct bytes *out) MUST_CHECK;
 json_t *stats_metrics_json(const struct stats_info *i);
 
 /* stats_age writes "3d04h", "2h05m", "17s": how long ago. */

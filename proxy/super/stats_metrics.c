@@ -1,5 +1,6 @@
 #include "proxy/super/stats.h"
 
+#include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -74,52 +75,75 @@ static enum ec put_daemon(const struct stats_info *i, struct bytes *out)
 	           (unsigned long long)i->num_errors);
 }
 
+/* --- families with a line for each identity ------------------------------------- */
+
 /* Identities are host names, so their label needs no escape. */
-static enum ec put_guard(const struct stats_identity *ids, size_t num, struct bytes *out)
+static enum ec put_guard(const struct stats_identity *id, struct bytes *out)
 {
-	enum ec ec = put_family(out, "guard", "stateset", "the pin guard's verdict on what is presented");
-	for (size_t i = 0; ec == EC_OK && i < num; i++)
-		for (unsigned s = GUARD_WAITING; ec == EC_OK && s <= GUARD_REFUSED; s++)
-			ec = put(out, "danegate_guard{identity=\"%s\",danegate_guard=\"%s\"} %d\n", ids[i].name,
-			         guard_state_name((enum guard_state)s), ids[i].verdict->state == s);
-	if (ec == EC_OK)
-		ec = put_family(out, "pinned", "gauge", "1 while DNS pins every key presented");
-	for (size_t i = 0; ec == EC_OK && i < num; i++)
-		ec = put(out, "danegate_pinned{identity=\"%s\"} %d\n", ids[i].name, ids[i].verdict->pinned);
-	if (ec == EC_OK)
-		ec = put_family(out, "presented_generation", "gauge", "the generation that every worker presents; 0 = none");
-	for (size_t i = 0; ec == EC_OK && i < num; i++)
-		ec = put(out, "danegate_presented_generation{identity=\"%s\"} %llu\n", ids[i].name,
-		         (unsigned long long)ids[i].presented);
+	enum ec ec = EC_OK;
+	for (unsigned s = GUARD_WAITING; ec == EC_OK && s <= GUARD_REFUSED; s++)
+		ec = put(out, "danegate_guard{identity=\"%s\",danegate_guard=\"%s\"} %d\n", id->name,
+		         guard_state_name((enum guard_state)s), id->verdict->state == s);
 	return ec;
 }
 
-static enum ec put_certificates(const struct stats_identity *ids, size_t num, struct bytes *out)
+static enum ec put_pinned(const struct stats_identity *id, struct bytes *out)
 {
-	enum ec ec = put(out, "# TYPE danegate_certificate_not_after_seconds gauge\n"
-	                      "# UNIT danegate_certificate_not_after_seconds seconds\n"
-	                      "# HELP danegate_certificate_not_after_seconds end of the certificate's life, seconds since 1970\n");
-	for (size_t i = 0; i < num; i++)
-		for (size_t g = 0; g < ids[i].num_generations; g++)
-			for (size_t k = 0; ec == EC_OK && k < ids[i].generations[g].num_keys; k++) {
-				const struct generation *x = &ids[i].generations[g];
-				ec = put(out, "danegate_certificate_not_after_seconds{identity=\"%s\",generation=\"%llu\",algorithm=\"%s\"} %lld\n",
-				         ids[i].name, (unsigned long long)x->number, key_algorithm_name(x->keys[k].algorithm),
-				         (long long)x->keys[k].not_after.s);
-			}
+	return put(out, "danegate_pinned{identity=\"%s\"} %d\n", id->name, id->verdict->pinned);
+}
+
+static enum ec put_presented(const struct stats_identity *id, struct bytes *out)
+{
+	return put(out, "danegate_presented_generation{identity=\"%s\"} %llu\n", id->name, (unsigned long long)id->presented);
+}
+
+static enum ec put_certificates(const struct stats_identity *id, struct bytes *out)
+{
+	enum ec ec = EC_OK;
+	for (size_t g = 0; g < id->num_generations; g++)
+		for (size_t k = 0; ec == EC_OK && k < id->generations[g].num_keys; k++) {
+			const struct generation *x = &id->generations[g];
+			ec = put(out, "danegate_certificate_not_after_seconds{identity=\"%s\",generation=\"%llu\",algorithm=\"%s\"} %lld\n",
+			         id->name, (unsigned long long)x->number, key_algorithm_name(x->keys[k].algorithm),
+			         (long long)x->keys[k].not_after.s);
+		}
 	return ec;
 }
 
-enum ec stats_metrics(const struct stats_info *i, const struct stats_identity *ids, size_t num, struct bytes *out)
+static const struct {
+	const char *name, *type, *unit, *help;
+	enum ec (*put)(const struct stats_identity *id, struct bytes *out);
+} families[] = {
+	{ "guard", "stateset", NULL, "the pin guard's verdict on what is presented", put_guard },
+	{ "pinned", "gauge", NULL, "1 while DNS pins every key presented", put_pinned },
+	{ "presented_generation", "gauge", NULL, "the generation that every worker presents; 0 = none", put_presented },
+	{ "certificate_not_after_seconds", "gauge", "seconds", "end of the certificate's life, seconds since 1970", put_certificates },
+};
+static_assert(sizeof families / sizeof families[0] == STATS_FAMILIES, "stats.h counts them");
+
+enum ec stats_metrics_head(const struct stats_info *i, struct bytes *out)
 {
 	enum ec ec = put_counters(i, out);
-	if (ec == EC_OK)
-		ec = put_daemon(i, out);
-	if (ec == EC_OK)
-		ec = put_guard(ids, num, out);
-	if (ec == EC_OK)
-		ec = put_certificates(ids, num, out);
-	return ec == EC_OK ? put(out, "# EOF\n") : ec;
+	return ec == EC_OK ? put_daemon(i, out) : ec;
+}
+
+enum ec stats_metrics_family(unsigned family, struct bytes *out)
+{
+	const char *name = families[family].name, *unit = families[family].unit;
+	enum ec ec = put(out, "# TYPE danegate_%s %s\n", name, families[family].type);
+	if (ec == EC_OK && unit != NULL)
+		ec = put(out, "# UNIT danegate_%s %s\n", name, unit);
+	return ec == EC_OK ? put(out, "# HELP danegate_%s %s\n", name, families[family].help) : ec;
+}
+
+enum ec stats_metrics_identity(unsigned family, const struct stats_identity *id, struct bytes *out)
+{
+	return families[family].put(id, out);
+}
+
+enum ec stats_metrics_end(struct bytes *out)
+{
+	return put(out, "# EOF\n");
 }
 
 json_t *stats_metrics_json(const struct stats_info *i)

@@ -10,8 +10,13 @@
 
 enum { STATS_LINE_MAX = 1024, WORKERS_MAX = 256 };
 
+/* A part of a long answer is this long at most, but for one identity; the next follows
+ * when it has been written. */
+enum { PART = 64 << 10 };
+
 /* One asker: its wire, and whether its one question was taken. `waiting` is set
- * while the workers are asked for their sessions. */
+ * while the workers are asked for their sessions, `listing` while an answer with a
+ * piece for every identity goes out: `at` is the next one. */
 struct asker {
 	struct supervisor *s;
 	struct asker *next; /* in the supervisor's list, while its wire is there */
@@ -19,6 +24,10 @@ struct asker {
 	bool asked;
 	bool waiting;
 	bool json;
+	bool listing;
+	enum stats_command command;
+	unsigned family; /* of the metrics */
+	size_t at;
 };
 
 /* struct picture holds the plain values for stats.h; all it points to is
@@ -28,8 +37,6 @@ struct picture {
 	struct why state_why;
 	char backend[WHY_SIZE + 16];
 	struct stats_worker workers[WORKERS_MAX];
-	struct stats_identity *ids;
-	size_t num_ids;
 };
 
 static void picture_state(struct supervisor *s, struct picture *p)
@@ -62,38 +69,11 @@ static void picture_workers(struct supervisor *s, struct picture *p)
 	p->info.num_workers = num;
 }
 
-static enum ec picture_identities(struct supervisor *s, struct picture *p)
+static void picture_identities(struct supervisor *s, struct picture *p)
 {
-	p->num_ids = s->keeper.num;
-	p->ids = calloc(p->num_ids, sizeof *p->ids);
-	if (p->ids == NULL)
-		return EC_NO_MEMORY;
-	for (size_t k = 0; k < p->num_ids; k++) {
-		const struct identity *id = s->keeper.items[k];
-		int64_t in_s = id->call != NULL || id->look_at_ms == INT64_MAX ? 0 : (id->look_at_ms - (int64_t)uv_now(&s->loop)) / 1000;
-		p->ids[k] = (struct stats_identity){
-			.name = id->name,
-			.is_default = k == 0,
-			.active = id->active,
-			.presented = id->presented,
-			.verdict = &id->verdict,
-			.next_look = { supervisor_now().s + in_s },
-			.generations = id->generations,
-			.num_generations = id->num_generations,
-			.damaged = id->damaged,
-			.num_damaged = id->num_damaged,
-		};
-		p->info.num_allowed += id->verdict.state == GUARD_ALLOWED;
-	}
-	p->info.num_identities = p->num_ids;
-	return EC_OK;
-}
-
-static void picture_free(struct picture *p)
-{
-	if (p != NULL)
-		free(p->ids);
-	free(p);
+	p->info.num_identities = s->keeper.num;
+	for (size_t k = 0; k < s->keeper.num; k++)
+		p->info.num_allowed += s->keeper.items[k]->verdict.state == GUARD_ALLOWED;
 }
 
 static struct picture *picture_new(struct supervisor *s)
@@ -118,10 +98,7 @@ static struct picture *picture_new(struct supervisor *s)
 	};
 	picture_state(s, p);
 	picture_workers(s, p);
-	if (picture_identities(s, p) != EC_OK) {
-		picture_free(p);
-		return NULL;
-	}
+	picture_identities(s, p);
 	return p;
 }
 
@@ -158,24 +135,20 @@ static void on_listed(void *arg, json_t *list, uint64_t more, unsigned silent)
 		answer_text(a, stats_sessions_text(list, more, silent, &text), &text);
 }
 
-static void answer_command(struct asker *a, enum stats_command command, const struct picture *p)
+static void answer_command(struct asker *a, const struct picture *p)
 {
 	struct bytes text = { 0 };
 	const struct stats_info *i = &p->info;
 	const struct mishaps *m = &a->s->mishaps;
-	switch (command) {
+	switch (a->command) {
 	case STATS_INFO:
 		a->json ? answer_json(a, stats_info_json(i)) : answer_text(a, stats_info_text(i, &text), &text);
-		break;
-	case STATS_IDENTITIES:
-		a->json ? answer_json(a, stats_identities_json(p->ids, p->num_ids)) :
-		          answer_text(a, stats_identities_text(p->ids, p->num_ids, i->now, &text), &text);
 		break;
 	case STATS_ERRORS:
 		a->json ? answer_json(a, stats_errors_json(m)) : answer_text(a, stats_errors_text(m, &text), &text);
 		break;
 	case STATS_METRICS:
-		a->json ? answer_json(a, stats_metrics_json(i)) : answer_text(a, stats_metrics(i, p->ids, p->num_ids, &text), &text);
+		answer_json(a, stats_metrics_json(i));
 		break;
 	default:
 		a->json ? answer_json(a, json_string(stats_help())) :
@@ -184,31 +157,152 @@ static void answer_command(struct asker *a, enum stats_command command, const st
 	}
 }
 
+/* --- answers with a piece for every identity ------------------------------------- */
+
+/* The array of generations is the caller's to free. */
+static struct stats_identity identity_of(struct supervisor *s, size_t k, struct generation **out_generations)
+{
+	const struct identity *id = s->keeper.items[k];
+	int64_t in_s = id->call != NULL ? 0 : (id->look.due - (int64_t)uv_now(&s->loop)) / 1000;
+	*out_generations = identity_generations(id);
+	return (struct stats_identity){
+		.name = id->name,
+		.is_default = k == 0,
+		.active = id->active,
+		.presented = id->presented,
+		.verdict = &id->verdict,
+		.next_look = { supervisor_now().s + in_s },
+		.generations = *out_generations,
+		.num_generations = *out_generations == NULL ? 0 : id->num_generations,
+		.damaged = id->damaged,
+		.num_damaged = id->num_damaged,
+	};
+}
+
+static enum ec put_json(const struct asker *a, const struct stats_identity *id, struct bytes *out)
+{
+	json_t *value = stats_identity_json(id);
+	char *text = value == NULL ? NULL : json_dumps(value, JSON_COMPACT);
+	json_decref(value);
+	enum ec ec = text == NULL ? EC_NO_MEMORY : EC_OK;
+	if (ec == EC_OK && a->at > 0)
+		ec = bytes_append(out, SLICE_LIT(","));
+	if (ec == EC_OK)
+		ec = bytes_append(out, slice_str(text));
+	json_malloc_t allocate;
+	json_free_t release;
+	json_get_alloc_funcs(&allocate, &release);
+	release(text);
+	return ec;
+}
+
+static enum ec put_piece(const struct asker *a, struct bytes *out)
+{
+	struct generation *generations = NULL;
+	struct stats_identity id = identity_of(a->s, a->at, &generations);
+	enum ec ec;
+	if (a->command == STATS_METRICS)
+		ec = stats_metrics_identity(a->family, &id, out);
+	else
+		ec = a->json ? put_json(a, &id, out) : stats_identity_text(&id, supervisor_now(), out);
+	free(generations);
+	return ec;
+}
+
+/* next_family goes on with the metrics; false when all are there. */
+static bool next_family(struct asker *a, enum ec *ec, struct bytes *out)
+{
+	if (a->command != STATS_METRICS || ++a->family == STATS_FAMILIES)
+		return false;
+	a->at = 0;
+	*ec = stats_metrics_family(a->family, out);
+	return true;
+}
+
+/* list_more sends the next part. A reload in between may move identities: then one is left
+ * out or shown twice. */
+static void list_more(struct asker *a, struct bytes *text)
+{
+	enum ec ec = EC_OK;
+	bool over = false;
+	while (ec == EC_OK && !over && bytes_len(text) < PART) {
+		if (a->at < a->s->keeper.num) {
+			ec = put_piece(a, text);
+			a->at++;
+		} else {
+			over = !next_family(a, &ec, text);
+		}
+	}
+	if (ec == EC_OK && over && a->command == STATS_METRICS)
+		ec = stats_metrics_end(text);
+	else if (ec == EC_OK && over && a->json)
+		ec = bytes_append(text, SLICE_LIT("]\n"));
+	if (ec == EC_OK)
+		wire_send_text(a->wire, bytes_slice(text));
+	bytes_fini(text);
+	if (ec == EC_OK && !over)
+		return;
+	a->listing = false;
+	wire_close(a->wire);
+}
+
+static void list_begin(struct asker *a, const struct picture *p)
+{
+	struct bytes text = { 0 };
+	enum ec ec = EC_OK;
+	wire_owe(a->wire);
+	a->listing = true;
+	if (a->command == STATS_METRICS) {
+		ec = stats_metrics_head(&p->info, &text);
+		if (ec == EC_OK)
+			ec = stats_metrics_family(0, &text);
+	} else if (a->json) {
+		ec = bytes_append(&text, SLICE_LIT("["));
+	}
+	if (ec == EC_OK) {
+		list_more(a, &text);
+		return;
+	}
+	bytes_fini(&text);
+	wire_close(a->wire);
+}
+
+static void on_drained(void *arg, struct wire *w)
+{
+	struct asker *a = arg;
+	struct bytes text = { 0 };
+	(void)w;
+	if (a->listing)
+		list_more(a, &text);
+}
+
 static void on_line(void *arg, struct wire *w, char *line, size_t len)
 {
 	struct asker *a = arg;
 	struct why why = { 0 };
-	enum stats_command command = STATS_HELP;
 	if (a->asked)
 		return;
 	a->asked = true;
-	if (stats_parse(slice_of(line, len), &command, &a->json, &why) != EC_OK) {
+	if (stats_parse(slice_of(line, len), &a->command, &a->json, &why) != EC_OK) {
 		if (a->json)
 			answer_json(a, json_pack("{s:s}", "error", why.text));
 		else
 			wire_send(w, slice_str(why.text));
 		wire_close(w);
-	} else if (command == STATS_SESSIONS) {
+	} else if (a->command == STATS_SESSIONS) {
 		a->waiting = true;
 		wire_owe(w);
 		crew_sessions(a->s->crew, on_listed, a);
 	} else {
 		struct picture *p = picture_new(a->s);
-		if (p != NULL)
-			answer_command(a, command, p);
-		else
+		bool each = a->command == STATS_IDENTITIES || (a->command == STATS_METRICS && !a->json);
+		if (p == NULL)
 			wire_close(w);
-		picture_free(p);
+		else if (each)
+			list_begin(a, p);
+		else
+			answer_command(a, p);
+		free(p);
 	}
 }
 
@@ -245,7 +339,7 @@ static void *on_open(void *arg, struct wire *w)
 
 enum ec stats_open(struct supervisor *s, struct why *why)
 {
-	const struct wire_events events = { .on_line = on_line, .on_close = on_close };
+	const struct wire_events events = { .on_line = on_line, .on_close = on_close, .on_drained = on_drained };
 	return wire_listen(&s->loop, s->cfg->proxy.stats_socket, 0660, STATS_LINE_MAX, events, on_open, s, &s->stats, why);
 }
 

@@ -15,6 +15,7 @@
 #include "proxy/listen_fs.h"
 #include "proxy/super/reload_uv.h"
 #include "proxy/super/stats_uv.h"
+#include "proxy/super/trust_files_fs.h"
 
 enum { WORKERS_MAX = 256 };
 
@@ -151,17 +152,42 @@ static unsigned worker_count(const struct config *cfg)
 	return n > WORKERS_MAX ? WORKERS_MAX : n;
 }
 
+/* Workers have no use for the list of identities, which may be a very long one; a
+ * configuration has at least the default one. */
+enum ec supervisor_configure(struct supervisor *s, json_t *files, crew_configured *done, void *arg)
+{
+	struct config one = *s->cfg;
+	struct bytes text = { 0 };
+	one.num_identities = 1;
+	enum ec ec = config_dump(&one, &text);
+	if (ec == EC_OK)
+		ec = crew_configure(s->crew, (const char *)bytes_slice(&text).p, bytes_len(&text), s->cfg->file_name, files, done, arg);
+	else
+		json_decref(files);
+	bytes_fini(&text);
+	return ec;
+}
+
 static enum ec open_identities(struct supervisor *s, struct why *why)
 {
 	s->keeper.items = calloc(s->cfg->num_identities, sizeof *s->keeper.items);
 	if (s->keeper.items == NULL)
 		return why_set(why, EC_NO_MEMORY, "out of memory");
+	unsigned made = 0;
 	for (size_t i = 0; i < s->cfg->num_identities; i++) {
-		enum ec ec = identity_new(&s->keeper, &s->cfg->identities[i], supervisor_now(), &s->keeper.items[i], why);
+		enum ec ec = identity_new(&s->keeper, &s->cfg->identities[i], &s->keeper.items[i], why);
 		if (ec != EC_OK)
 			return ec;
 		s->keeper.num = i + 1;
+		bool making = false;
+		if (made < KEEPER_MAKE_NOW)
+			ec = identity_make(&s->keeper, s->keeper.items[i], supervisor_now(), &making, why);
+		if (ec != EC_OK)
+			return ec;
+		made += making;
 	}
+	if (keeper_index(s->keeper.items, s->keeper.num, &s->keeper.index) != EC_OK || watch_room(s, s->keeper.num) != EC_OK)
+		return why_set(why, EC_NO_MEMORY, "out of memory");
 	return EC_OK;
 }
 
@@ -169,6 +195,7 @@ static enum ec open_all(struct supervisor *s, struct why *why)
 {
 	const struct crew_events events = { .on_mishap = on_mishap, .on_message = on_message };
 	struct listeners listeners = { 0 };
+	json_t *files = NULL;
 	enum ec ec = listeners_open(&s->cfg->proxy.listen, worker_count(s->cfg), &listeners, why);
 	if (ec != EC_OK)
 		return ec;
@@ -185,7 +212,9 @@ static enum ec open_all(struct supervisor *s, struct why *why)
 		ec = guard_new(&s->loop, &s->cfg->dns, &s->guard, why);
 	if (ec == EC_OK)
 		ec = open_identities(s, why);
-	if (ec == EC_OK && crew_configure(s->crew, s->cfg->text, s->cfg->text_len, s->cfg->file_name, NULL, NULL) != EC_OK)
+	if (ec == EC_OK)
+		ec = trust_files_read(s->cfg, &files, why);
+	if (ec == EC_OK && supervisor_configure(s, files, NULL, NULL) != EC_OK)
 		ec = why_set(why, EC_NO_MEMORY, "out of memory");
 	return ec;
 }

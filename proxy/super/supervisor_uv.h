@@ -66,6 +66,10 @@ void supervisor_mishap(struct supervisor *s, const char *what, const char *where
 /* supervisor_now is the wall clock. */
 struct wall supervisor_now(void);
 
+/* supervisor_configure gives the workers the settings in force, and `files`, which it takes;
+ * see crew_configure. */
+enum ec supervisor_configure(struct supervisor *s, json_t *files, crew_configured *done, void *arg) MUST_CHECK;
+
 /* change_begin marks that a change is under way, in words, or returns EC_BUSY (the
  * words say which) or EC_CANCELLED (stopping). change_end ends it and starts what
  * has been waiting for that. */

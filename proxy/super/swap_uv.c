@@ -53,20 +53,21 @@ static void on_facts(void *arg, const struct guard_facts *facts)
 	struct swap *w = arg;
 	struct supervisor *s = w->s;
 	struct why why = { 0 };
-	const struct generation *g = identity_find(w->id, w->number);
+	struct generation g;
+	bool found = identity_find(w->id, w->number, &g);
 	/* `presented_before` is false even for a generation that was: only an answer
 	 * of now can prove that senders still find its pin. */
 	enum ec ec = EC_NOT_FOUND;
-	if (g != NULL)
-		ec = guard_judge(facts, g, false, &w->verdict);
+	if (found)
+		ec = guard_judge(facts, &g, false, &w->verdict);
 	if (ec != EC_OK) {
 		(void)why_set(&why, ec, "generation %llu is not presented: %s", (unsigned long long)w->number,
-		              g == NULL ? "its files are gone" : w->verdict.why.text);
+		              !found ? "its files are gone" : w->verdict.why.text);
 		finish(w, ec, &why);
 		return;
 	}
 	struct present_set set = { 0 };
-	ec = present_current(s, &set);
+	ec = present_set_new(s->keeper.items[0], 1, 0, &set);
 	if (ec == EC_OK) {
 		present_put(&set, w->id, w->number);
 		ec = present_run(s, &set, true, on_presented, w, &why);
@@ -82,7 +83,8 @@ static enum ec swap_check(struct supervisor *s, const char *identity, uint64_t n
 	if (id == NULL)
 		return why_set(why, EC_NOT_FOUND, "there is no identity \"%s\" in the configuration", identity);
 	enum ec ec = identity_refresh(&s->keeper, id, why);
-	if (ec == EC_OK && identity_find(id, number) == NULL)
+	struct generation g;
+	if (ec == EC_OK && !identity_find(id, number, &g))
 		ec = why_set(why, EC_NOT_FOUND, "%s has no generation %llu on disk", id->name, (unsigned long long)number);
 	*out = id;
 	return ec;

@@ -11,6 +11,7 @@
 #include <uv.h>
 
 #include "base/ec.h"
+#include "proxy/super/agenda.h"
 
 struct supervisor;
 struct identity;
@@ -18,26 +19,42 @@ struct identity;
 /* struct watch is a part of struct supervisor. */
 struct watch {
 	uv_timer_t timer;
+	struct agenda agenda; /* of looks */
 	unsigned num_looks; /* under way */
-	int64_t upkeep_at_ms;
-	bool represent; /* certificates changed: workers must get them */
-	bool represent_later; /* that failed: again with the next upkeep */
+	struct identity *first, *last; /* those with something to present, in the order of asking */
+	int64_t upkeep_at_ms; /* the next round */
+	size_t upkeep_next; /* where the round under way goes on */
+	bool upkeep_runs;
 	struct supervisor *supervisor;
 	bool started;
 };
+
+/* watch_room makes room for `num` identities; watch_add needs it. Returns EC_NO_MEMORY. */
+enum ec watch_room(struct supervisor *s, size_t num) MUST_CHECK;
+
+/* watch_add makes the first look at an identity due now; watch_drop ends all looks and
+ * presents it no more, before it goes. */
+void watch_add(struct supervisor *s, struct identity *id);
+void watch_drop(struct supervisor *s, struct identity *id);
 
 /* watch_start begins; identities are looked at as they fall due, new ones at once. */
 void watch_start(struct supervisor *s);
 void watch_stop(struct supervisor *s);
 
-/* watch_forget cancels a look under way, before the identity or the guard goes. */
+/* watch_forget cancels a look under way, before the guard goes; it is due again now. */
 void watch_forget(struct supervisor *s, struct identity *id);
 
 /* watch_soon makes the next look at `id` due now. */
 void watch_soon(struct supervisor *s, struct identity *id);
 
-/* watch_settle gives the workers what waits to be presented, unless another
+/* watch_offer notes that `id` has something to present: a candidate, or a renewed
+ * certificate. watch_settle gives the workers what waits to be presented, unless another
  * change is under way; change_end calls it. */
+void watch_offer(struct supervisor *s, struct identity *id);
 void watch_settle(struct supervisor *s);
+
+/* watch_record_soon: what is presented, and not recorded as active, is recorded now,
+ * as fast as the disk takes it. */
+void watch_record_soon(struct supervisor *s);
 
 #endif

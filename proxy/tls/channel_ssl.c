@@ -1,15 +1,12 @@
 /* One SSL_CTX per key in use, hung on the identity in the snapshot and made when
  * first needed; an SSL starts with the default identity's and moves to another
- * one's in on_hello. The BIO reads from the lent or kept bytes and appends to the
- * queue of the call in progress: no buffer outlives a call unless bytes are left. */
+ * one's in on_hello. What is no business of a server alone is in stream_ssl.c. */
 #include "proxy/tls/channel_ssl.h"
 
 #include <assert.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <openssl/bio.h>
 #include <openssl/err.h>
 #include <openssl/hmac.h>
 #include <openssl/nid.h>
@@ -17,12 +14,10 @@
 #include <openssl/ssl.h>
 
 #include "proxy/tls/hello.h"
+#include "proxy/tls/stream_ssl.h"
 
-/* A ClientHello is at most 2^24 long by its header; BoringSSL stops at 16 KiB per
- * message, and a handshake has few. Post-handshake messages are KeyUpdates only:
- * RFC 8446 5.5 needs one per many gigabytes. */
-enum { HANDSHAKE_BYTES_MAX = 64 << 10, KEY_UPDATES_FREE = 32, BYTES_PER_KEY_UPDATE = 1 << 20 };
-enum { TICKET_LIFE_S = 2 * 3600, HANDSHAKE_KEY_UPDATE = 24 };
+enum { TICKET_LIFE_S = 2 * 3600 };
+static_assert((int)CHANNEL_TINY == TLS_STREAM_TINY && (int)CHANNEL_TINY_FREE == TLS_STREAM_TINY_FREE, "as documented");
 
 /* struct served is what we hang on an identity. */
 struct served {
@@ -31,88 +26,14 @@ struct served {
 };
 
 struct channel {
-	SSL *ssl;
+	struct tls_stream stream;
 	struct snapshot *snapshot;
 	struct snapshot_identity *identity;
-	struct slice lent;
-	struct bytes kept;
-	struct bytes *out; /* of the call in progress */
-	uint64_t taken;    /* cipher bytes used so far */
-	uint64_t records;  /* received so far, those of the handshake too */
-	uint64_t plain;    /* octets they carried to us */
-	uint64_t tiny_free;
-	uint32_t key_updates;
 	enum key_algorithm algorithm;
 	enum channel_sni match;
-	bool no_memory;
 	bool no_binding; /* a TLS 1.2 client without the extended master secret */
-	enum channel_fault fault;
-	const char *flood; /* NULL, or what there is too much of; static */
-	enum ec failed;    /* EC_OK while the channel works; what ended it else */
-	const char *words; /* about `failed`; static */
+	bool refused;    /* for that */
 };
-
-/* ---- the BIO ---- */
-
-static int bio_read(BIO *bio, char *p, int len)
-{
-	struct channel *c = BIO_get_data(bio);
-	BIO_clear_retry_flags(bio);
-	if (len <= 0)
-		return 0;
-	bool kept = bytes_len(&c->kept) > 0;
-	struct slice have = kept ? bytes_slice(&c->kept) : c->lent;
-	if (have.len == 0) {
-		BIO_set_retry_read(bio);
-		return -1;
-	}
-	struct slice take = slice_first(have, (size_t)len);
-	memcpy(p, take.p, take.len);
-	if (kept)
-		bytes_consume(&c->kept, take.len);
-	else
-		c->lent = slice_from(c->lent, take.len);
-	c->taken += take.len;
-	return (int)take.len;
-}
-
-static int bio_write(BIO *bio, const char *p, int len)
-{
-	struct channel *c = BIO_get_data(bio);
-	BIO_clear_retry_flags(bio);
-	if (len <= 0)
-		return 0;
-	if (c->out == NULL || bytes_append(c->out, slice_of(p, (size_t)len)) != EC_OK) {
-		c->no_memory = true;
-		return -1;
-	}
-	return len;
-}
-
-static long bio_ctrl(BIO *bio, int cmd, long larg, void *parg)
-{
-	(void)bio, (void)larg, (void)parg;
-	return cmd == BIO_CTRL_FLUSH ? 1 : 0;
-}
-
-static int bio_create(BIO *bio)
-{
-	BIO_set_init(bio, 1);
-	return 1;
-}
-
-/* The one method for all channels of the process; never freed. */
-static const BIO_METHOD *bio_method(void)
-{
-	static BIO_METHOD *method;
-	if (method == NULL && (method = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "channel")) != NULL) {
-		BIO_meth_set_read(method, bio_read);
-		BIO_meth_set_write(method, bio_write);
-		BIO_meth_set_ctrl(method, bio_ctrl);
-		BIO_meth_set_create(method, bio_create);
-	}
-	return method;
-}
 
 /* ---- choosing identity, key and protocol ---- */
 
@@ -141,7 +62,7 @@ static enum key_algorithm choose_key(struct snapshot_identity *id, const struct 
 
 static enum ssl_select_cert_result_t on_hello(const SSL_CLIENT_HELLO *ch)
 {
-	struct channel *c = SSL_get_app_data(ch->ssl);
+	struct channel *c = tls_stream_owner(ch->ssl);
 	const char *sni = SSL_get_servername(ch->ssl, TLSEXT_NAMETYPE_host_name);
 	bool known = false;
 	/* RFC 7672 8.1: a name we don't know gets the default identity. */
@@ -187,7 +108,7 @@ static int on_alpn(SSL *ssl, const uint8_t **out, uint8_t *out_len, const uint8_
  * the session's own context would be the default identity's. RFC 5077 4. */
 static int on_ticket(SSL *ssl, uint8_t *name, uint8_t *iv, EVP_CIPHER_CTX *cipher, HMAC_CTX *hmac, int encrypt)
 {
-	struct channel *c = SSL_get_app_data(ssl);
+	struct channel *c = tls_stream_owner(ssl);
 	struct served *served = c->identity->attached;
 	const uint8_t *key = served->ticket_key;
 	enum { PART = 16 };
@@ -202,30 +123,6 @@ static int on_ticket(SSL *ssl, uint8_t *name, uint8_t *iv, EVP_CIPHER_CTX *ciphe
 	    !EVP_CipherInit_ex(cipher, EVP_aes_128_cbc(), NULL, key + 2 * PART, iv, encrypt))
 		return -1;
 	return 1;
-}
-
-/* A record costs us the same whether it carries one octet or 16 KiB; who writes
- * text has no need of records that carry next to nothing. */
-static void count_record(struct channel *c)
-{
-	c->records++;
-	if (c->records > c->tiny_free + c->plain / CHANNEL_TINY)
-		c->flood = "too many tiny records";
-}
-
-/* on_message counts records, and KeyUpdates: BoringSSL bounds those in a row, not
- * those with a byte of data in between. */
-static void on_message(int is_write, int version, int type, const void *p, size_t len, SSL *ssl, void *arg)
-{
-	(void)version, (void)arg;
-	struct channel *c = SSL_get_app_data(ssl);
-	if (!is_write && type == SSL3_RT_HEADER)
-		count_record(c);
-	if (is_write || type != SSL3_RT_HANDSHAKE || len == 0 || *(const uint8_t *)p != HANDSHAKE_KEY_UPDATE)
-		return;
-	c->key_updates++;
-	if (c->key_updates > KEY_UPDATES_FREE + c->taken / BYTES_PER_KEY_UPDATE)
-		c->flood = "too many KeyUpdates";
 }
 
 /* ---- contexts ---- */
@@ -260,7 +157,7 @@ static int set_rules(SSL_CTX *ctx)
 	SSL_CTX_set_session_psk_dhe_timeout(ctx, TICKET_LIFE_S);
 	SSL_CTX_set_select_certificate_cb(ctx, on_hello);
 	SSL_CTX_set_alpn_select_cb(ctx, on_alpn, NULL);
-	SSL_CTX_set_msg_callback(ctx, on_message);
+	tls_stream_watch(ctx);
 	/* No early data, no compression, no renegotiation: the library's defaults for a server. */
 	return SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION) && SSL_CTX_set_max_proto_version(ctx, TLS1_3_VERSION) &&
 	       SSL_CTX_set_strict_cipher_list(ctx, tls12_suites) && set_groups(ctx) &&
@@ -268,21 +165,13 @@ static int set_rules(SSL_CTX *ctx)
 	       SSL_CTX_set_num_tickets(ctx, 1) && SSL_CTX_set_tlsext_ticket_key_cb(ctx, on_ticket);
 }
 
-/* error_words describes the oldest error in the library's queue; static. */
-static const char *error_words(void)
-{
-	uint32_t e = ERR_peek_error();
-	const char *words = e == 0 ? NULL : ERR_reason_error_string(e);
-	return words == NULL ? "no reason given" : words;
-}
-
-static SSL_CTX *make_context(struct loaded *key, struct why *why)
+static SSL_CTX *make_context(const struct presented_key *key, struct why *why)
 {
 	SSL_CTX *ctx = SSL_CTX_new(TLS_with_buffers_method());
 	if (ctx != NULL && set_rules(ctx) &&
 	    SSL_CTX_set_chain_and_key(ctx, key->chain, key->num_chain, key->key, NULL))
 		return ctx;
-	(void)why_set(why, EC_TLS, "TLS set-up: %s", error_words());
+	(void)why_set(why, EC_TLS, "TLS set-up: %s", tls_error_words());
 	ERR_clear_error();
 	SSL_CTX_free(ctx);
 	return NULL;
@@ -319,7 +208,7 @@ enum ec channel_prepare(struct snapshot *s, struct why *why)
 {
 	struct snapshot_identity *id = snapshot_default(s);
 	for (size_t i = 0; i < id->num_keys; i++) {
-		if (context_of(s, id, id->keys[i].info.algorithm, why) == NULL) {
+		if (context_of(s, id, id->keys[i].algorithm, why) == NULL) {
 			why_prefix(why, "%s", id->name);
 			return EC_TLS;
 		}
@@ -336,80 +225,49 @@ struct channel *channel_new(struct snapshot *s)
 		return NULL;
 	c->snapshot = snapshot_ref(s);
 	c->identity = snapshot_default(s);
-	c->tiny_free = CHANNEL_TINY_FREE;
-	c->algorithm = c->identity->keys[0].info.algorithm;
+	c->algorithm = c->identity->keys[0].algorithm;
 	SSL_CTX *ctx = context_of(s, c->identity, c->algorithm, NULL);
-	BIO *bio = bio_method() == NULL ? NULL : BIO_new(bio_method());
-	c->ssl = ctx == NULL || bio == NULL ? NULL : SSL_new(ctx);
-	if (c->ssl == NULL) {
-		BIO_free(bio);
-		ERR_clear_error();
+	if (!tls_stream_init(&c->stream, ctx, c)) {
 		channel_free(c);
 		return NULL;
 	}
-	BIO_set_data(bio, c);
-	SSL_set_bio(c->ssl, bio, bio);
-	SSL_set_app_data(c->ssl, c);
-	SSL_set_accept_state(c->ssl);
-	SSL_set_shed_handshake_config(c->ssl, 1);
+	SSL_set_accept_state(c->stream.ssl);
 	return c;
 }
 
 void channel_allow_tiny(struct channel *c, uint64_t num)
 {
-	c->tiny_free = num;
+	c->stream.tiny_free = num;
 }
 
 void channel_free(struct channel *c)
 {
 	if (c == NULL)
 		return;
-	SSL_free(c->ssl);
+	tls_stream_fini(&c->stream);
 	snapshot_unref(c->snapshot);
-	bytes_fini(&c->kept);
 	free(c);
 }
 
 enum ec channel_give(struct channel *c, struct slice in)
 {
-	assert(c->lent.len == 0);
-	if (bytes_len(&c->kept) > 0)
-		return bytes_append(&c->kept, in);
-	c->lent = in;
-	return EC_OK;
+	return tls_stream_give(&c->stream, in);
 }
 
 enum ec channel_keep(struct channel *c)
 {
-	enum ec ec = bytes_append(&c->kept, c->lent);
-	c->lent = (struct slice){ 0 };
-	if (bytes_len(&c->kept) == 0)
-		bytes_fini(&c->kept);
-	return ec;
+	return tls_stream_keep(&c->stream);
 }
 
 size_t channel_waiting(const struct channel *c)
 {
-	return bytes_len(&c->kept) + c->lent.len;
-}
-
-static enum ec fail(struct channel *c, enum ec ec, enum channel_fault fault, const char *words)
-{
-	c->failed = ec;
-	c->fault = fault;
-	c->words = words;
-	ERR_clear_error();
-	return ec;
+	return tls_stream_waiting(&c->stream);
 }
 
 /* fault_of sorts the library's reasons. Those from SSL_AD_REASON_OFFSET on are alerts of the client. */
 static enum channel_fault fault_of(int reason)
 {
 	switch (reason) {
-	case SSL_R_TOO_MANY_EMPTY_FRAGMENTS:
-	case SSL_R_TOO_MANY_KEY_UPDATES:
-	case SSL_R_TOO_MANY_WARNING_ALERTS:
-		return CHANNEL_FAULT_FLOOD;
 	case SSL_R_UNSUPPORTED_PROTOCOL:
 	case SSL_R_INAPPROPRIATE_FALLBACK:
 		return CHANNEL_FAULT_VERSION;
@@ -430,73 +288,44 @@ static enum channel_fault fault_of(int reason)
 	}
 }
 
-/* verdict turns what SSL_* returned into a code, and remembers an end. */
-static enum ec verdict(struct channel *c, int r)
-{
-	int e = SSL_get_error(c->ssl, r);
-	if (c->no_memory)
-		return fail(c, EC_NO_MEMORY, CHANNEL_FAULT_OTHER, "out of memory");
-	if (e == SSL_ERROR_WANT_READ)
-		return EC_AGAIN;
-	if (e == SSL_ERROR_ZERO_RETURN)
-		return EC_CLOSED;
-	uint32_t packed = ERR_peek_error();
-	int reason = ERR_GET_LIB(packed) == ERR_LIB_SSL ? ERR_GET_REASON(packed) : 0;
-	enum channel_fault fault = fault_of(reason);
-	return fail(c, fault == CHANNEL_FAULT_FLOOD ? EC_LIMIT : EC_TLS, fault, error_words());
-}
-
-static enum ec failed(const struct channel *c, const char *what, struct why *why)
-{
-	return why_set(why, c->failed, "%s: %s", what, c->words);
-}
-
 /* refuse_unbound: without extended master secret no handshake is completed. The refusal
  * comes when the client goes on behind our hello: in its place it could be taken for
  * something else that we can't do, as scanners take it. */
 static enum ec refuse_unbound(struct channel *c, struct bytes *out)
 {
-	if (channel_waiting(c) == 0 && SSL_in_init(c->ssl))
+	struct tls_stream *s = &c->stream;
+	if (tls_stream_waiting(s) == 0 && SSL_in_init(s->ssl))
 		return EC_AGAIN;
-	c->out = out;
-	(void)SSL_send_fatal_alert(c->ssl, SSL_AD_HANDSHAKE_FAILURE);
-	c->out = NULL;
-	return fail(c, EC_TLS, CHANNEL_FAULT_NO_EMS, "no extended master secret");
+	s->out = out;
+	(void)SSL_send_fatal_alert(s->ssl, SSL_AD_HANDSHAKE_FAILURE);
+	s->out = NULL;
+	c->refused = true;
+	return tls_stream_fail(s, EC_TLS, "no extended master secret");
 }
 
 enum ec channel_handshake(struct channel *c, struct bytes *out, struct why *why)
 {
-	if (c->failed != EC_OK)
-		return failed(c, "handshake", why);
-	ERR_clear_error();
-	if (c->no_binding) {
-		enum ec refused = refuse_unbound(c, out);
-		return refused == EC_AGAIN ? refused : failed(c, "handshake", why);
-	}
-	c->out = out;
-	int r = SSL_do_handshake(c->ssl);
-	c->out = NULL;
-	if (r == 1 && !c->no_binding)
-		return EC_OK;
-	enum ec ec = r == 1 ? refuse_unbound(c, out) : verdict(c, r);
-	if (ec == EC_AGAIN && c->taken > HANDSHAKE_BYTES_MAX)
-		ec = fail(c, EC_LIMIT, CHANNEL_FAULT_FLOOD, "more bytes than any handshake needs");
-	else if (ec == EC_CLOSED)
-		ec = fail(c, EC_TLS, CHANNEL_FAULT_ALERT, "closed by the client");
-	return ec == EC_AGAIN ? ec : failed(c, "handshake", why);
+	struct tls_stream *s = &c->stream;
+	enum ec ec = s->failed;
+	/* It shows when the hello is read: then nothing more is to be done for this client. */
+	if (ec == EC_OK && !c->no_binding)
+		ec = tls_stream_handshake(s, out);
+	if (s->failed == EC_OK && c->no_binding)
+		ec = refuse_unbound(c, out);
+	return s->failed == EC_OK ? ec : tls_stream_failed(s, "handshake", why);
 }
 
 void channel_info(const struct channel *c, struct channel_info *info)
 {
-	const char *sni = SSL_get_servername(c->ssl, TLSEXT_NAMETYPE_host_name);
-	const char *group = SSL_get_curve_name(SSL_get_curve_id(c->ssl));
+	const char *sni = SSL_get_servername(c->stream.ssl, TLSEXT_NAMETYPE_host_name);
+	const char *group = SSL_get_curve_name(SSL_get_curve_id(c->stream.ssl));
 	*info = (struct channel_info){
-		.version = SSL_get_version(c->ssl),
-		.cipher = SSL_CIPHER_standard_name(SSL_get_current_cipher(c->ssl)),
+		.version = SSL_get_version(c->stream.ssl),
+		.cipher = SSL_CIPHER_standard_name(SSL_get_current_cipher(c->stream.ssl)),
 		.group = group == NULL ? "" : group,
 		.sni = sni == NULL ? "" : sni,
 		.match = c->match,
-		.resumed = SSL_session_reused(c->ssl) == 1,
+		.resumed = SSL_session_reused(c->stream.ssl) == 1,
 		.algorithm = c->algorithm,
 		.identity = c->identity->name,
 		.generation = c->identity->generation,
@@ -505,61 +334,32 @@ void channel_info(const struct channel *c, struct channel_info *info)
 
 enum channel_fault channel_fault(const struct channel *c)
 {
-	return c->fault;
+	const struct tls_stream *s = &c->stream;
+	if (s->failed == EC_OK)
+		return CHANNEL_FAULT_OTHER;
+	if (c->refused)
+		return CHANNEL_FAULT_NO_EMS;
+	if (s->closed)
+		return CHANNEL_FAULT_ALERT;
+	return s->failed == EC_LIMIT ? CHANNEL_FAULT_FLOOD : fault_of(s->reason);
 }
 
 uint32_t channel_key_updates(const struct channel *c)
 {
-	return c->key_updates;
+	return c->stream.key_updates;
 }
 
 enum ec channel_read(struct channel *c, void *p, size_t cap, size_t *got, struct bytes *out, struct why *why)
 {
-	*got = 0;
-	enum ec ec = c->failed;
-	ERR_clear_error();
-	c->out = out;
-	while (*got < cap && ec == EC_OK) {
-		size_t room = cap - *got;
-		int r = SSL_read(c->ssl, (uint8_t *)p + *got, room > INT32_MAX ? INT32_MAX : (int)room);
-		if (c->flood != NULL)
-			ec = fail(c, EC_LIMIT, CHANNEL_FAULT_FLOOD, c->flood);
-		else if (r <= 0)
-			ec = verdict(c, r);
-		else
-			c->plain += (uint64_t)r, *got += (size_t)r;
-	}
-	c->out = NULL;
-	/* What came before the end is delivered first; the end shows again. */
-	if (*got > 0)
-		return EC_OK;
-	return c->failed != EC_OK ? failed(c, "record", why) : ec;
+	return tls_stream_read(&c->stream, p, cap, got, out, why);
 }
 
 enum ec channel_write(struct channel *c, struct slice plain, struct bytes *out)
 {
-	enum ec ec = c->failed;
-	ERR_clear_error();
-	c->out = out;
-	while (plain.len > 0 && ec == EC_OK) {
-		int r = SSL_write(c->ssl, plain.p, plain.len > INT32_MAX ? INT32_MAX : (int)plain.len);
-		if (r > 0)
-			plain = slice_from(plain, (size_t)r);
-		else
-			ec = verdict(c, r);
-	}
-	c->out = NULL;
-	return ec == EC_AGAIN || ec == EC_CLOSED ? EC_TLS : ec;
+	return tls_stream_write(&c->stream, plain, out);
 }
 
 void channel_shutdown(struct channel *c, struct bytes *out)
 {
-	/* During the handshake there is nothing to protect: an alert says it better. */
-	if (c->failed != EC_OK || SSL_in_init(c->ssl))
-		return;
-	ERR_clear_error();
-	c->out = out;
-	(void)SSL_shutdown(c->ssl);
-	c->out = NULL;
-	ERR_clear_error();
+	tls_stream_shutdown(&c->stream, out);
 }

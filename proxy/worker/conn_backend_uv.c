@@ -1,31 +1,50 @@
-/* The backend's side of one connection. A link is dialled at the session's first
- * OPEN_BACKEND, kept for its next transactions, and dropped when it says anything
- * we do not understand. It is never shared by two sessions, so the backend sees
- * one client per connection. */
+/* The backend's side of one connection: OPEN_BACKEND -> a route, known or asked for ->
+ * opening (relay/opening_uv.h) -> link and backend. A link is kept for the session's next
+ * transactions that go the same way, and dropped when it says anything we do not
+ * understand. It is never shared by two sessions, so the backend sees one client
+ * per connection. */
 #include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/address.h"
+#include "base/domain.h"
 #include "base/log_fs.h"
 #include "proxy/worker/conn_parts_uv.h"
 #include "proxy/relay/proxy_header.h"
 
-static void link_open_changed(struct conn *c, int64_t by)
+/* How long a route may take: the supervisor answers sooner, whatever happens to the router. */
+enum { ROUTE_MS = 30000 };
+
+static struct exit_way *way_of(const struct conn *c)
+{
+	return &c->settings->exits.ways[c->exit];
+}
+
+static void link_open_changed(struct conn *c, int by)
 {
 	work_count_by(c->work, COUNT_BACKEND_OPEN, by);
+	way_of(c)->num_links += (unsigned)by;
 }
 
 void conn_backend_drop(struct conn *c)
 {
-	if (c->link == NULL)
-		return;
+	routes_cancel(c->route_wait);
+	c->route_wait = NULL;
+	if (c->opening != NULL || c->link != NULL)
+		link_open_changed(c, -1);
+	opening_free(c->opening);
 	link_close(c->link);
 	backend_free(c->backend);
+	free(c->domain);
+	c->opening = NULL;
 	c->link = NULL;
 	c->backend = NULL;
+	c->domain = NULL;
 	c->backend_ms = 0;
 	c->link_eof_told = false;
-	link_open_changed(c, -1);
 }
 
 static void log_lost(const struct conn *c, enum smtp_reason reason, const char *words)
@@ -33,6 +52,10 @@ static void log_lost(const struct conn *c, enum smtp_reason reason, const char *
 	struct log_line l;
 	log_begin(&l, LOG_WARNING, "backend-lost");
 	log_str(&l, "id", c->id);
+	if (c->settings->config->num_connectors > 0)
+		log_str(&l, "connector", way_of(c)->name);
+	if (c->domain != NULL && c->domain[0] != '\0')
+		log_str(&l, "domain", c->domain);
 	log_str(&l, "reason", smtp_reason_name(reason));
 	log_str(&l, "why", words);
 	log_end(&l);
@@ -42,16 +65,28 @@ void conn_backend_lost(struct conn *c, enum smtp_reason reason, const char *word
 {
 	/* An idle link may end: that is no fault and needs no line in the log. */
 	bool idle = c->backend != NULL && backend_deadline(c->backend) == BACKEND_DEADLINE_IDLE;
-	if (reason == SMTP_WHY_BACKEND_CONNECT) {
-		work_count(c->work, COUNT_BACKEND_REFUSED);
-		work_missed_backend(c->work, words);
-	} else if (!idle) {
+	if (!idle) {
 		work_count(c->work, reason == SMTP_WHY_BACKEND_GARBAGE ? COUNT_BACKEND_GARBAGE : COUNT_BACKEND_LOST);
-	}
-	if (!idle)
 		log_lost(c, reason, words);
+	}
 	conn_backend_drop(c);
 	smtp_session_backend_lost(c->session, reason);
+}
+
+/* refuse: there is no link for this transaction. */
+static void refuse(struct conn *c, enum smtp_reply_id id, const char *words)
+{
+	enum smtp_reason reason = smtp_reply_row(id)->reason;
+	if (reason == SMTP_WHY_BACKEND_GARBAGE)
+		work_count(c->work, COUNT_BACKEND_GARBAGE);
+	else
+		work_count(c->work, reason == SMTP_WHY_BACKEND_CONNECT ? COUNT_BACKEND_REFUSED : COUNT_BACKEND_LOST);
+	log_lost(c, reason, words);
+	work_trust(c->work, way_of(c), slice_str(c->domain), TRUST_CLEAR, id);
+	if (reason != SMTP_WHY_HOP_BUSY && !way_of(c)->per_domain)
+		work_missed_exit(c->work, c->settings, c->exit, words);
+	conn_backend_drop(c);
+	smtp_session_backend_refused(c->session, id);
 }
 
 static void link_event_of(void *arg)
@@ -59,32 +94,203 @@ static void link_event_of(void *arg)
 	conn_pump(arg);
 }
 
-static void dial(struct conn *c)
+/* --- opening a link -------------------------------------------------------------- */
+
+static struct proxy_end end_of(struct sockaddr_storage a)
 {
-	struct why why = { 0 };
-	enum ec ec = link_dial(&c->work->loop, &c->settings->backend, c->work->from_backend, link_event_of, c, &c->link, &why);
-	if (ec != EC_OK) {
-		c->link = NULL;
-		conn_backend_lost(c, SMTP_WHY_BACKEND_CONNECT, why.text);
-		return;
+	struct proxy_end e = { .port = address_port(&a) };
+	address_unmap(&a);
+	if (a.ss_family == AF_INET6) {
+		e.v6 = true;
+		memcpy(e.addr, &((struct sockaddr_in6 *)&a)->sin6_addr, 16);
+	} else {
+		memcpy(e.addr, &((struct sockaddr_in *)&a)->sin_addr, 4);
 	}
-	link_open_changed(c, 1);
-	c->backend_phase = BACKEND_DEADLINE_NONE;
-	c->backend_ms = work_now(c->work).ms + c->settings->config->backend.connect_timeout_ms;
+	return e;
 }
 
-static void open_backend(struct conn *c)
+static enum ec write_proxy_header(struct conn *c, struct writer *w)
 {
-	c->num_transactions++;
-	work_count(c->work, COUNT_TRANSACTIONS);
-	if (c->backend != NULL && link_state(c->link) == LINK_OPEN && backend_free_for_use(c->backend)) {
-		work_count(c->work, COUNT_BACKEND_REUSED);
-		smtp_session_backend_ready(c->session, backend_caps(c->backend), true);
+	struct sockaddr_storage local = { 0 };
+	int len = sizeof local;
+	if (c->local.ss_family != AF_UNSPEC)
+		local = c->local;
+	else
+		(void)uv_tcp_getsockname(&c->tcp, (struct sockaddr *)&local, &len);
+	struct proxy_end from = end_of(c->client), to = end_of(local);
+	return proxy_v2_encode(w, &from, &to);
+}
+
+static void open_link(struct conn *c, struct route *route)
+{
+	const struct config *cfg = c->settings->config;
+	const struct exit_way *way = way_of(c);
+	char addr[ADDRESS_TEXT_SIZE], header[PROXY_V2_MAX];
+	struct writer w = writer_of(header, sizeof header);
+	if (route->refused != SMTP_R_NONE) {
+		refuse(c, route->refused, route->why);
 		return;
 	}
-	conn_backend_drop(c);
-	dial(c);
+	address_print_ip(addr, &c->client);
+	struct backend_client client = {
+		.addr = slice_str(addr),
+		.port = address_port(&c->client),
+		.helo = smtp_session_helo(c->session),
+		.id = slice_str(c->id),
+		.esmtp = smtp_session_esmtp(c->session),
+	};
+	if (way->config->client_info == CONFIG_CLIENT_PROXY_V2 && write_proxy_header(c, &w) != EC_OK) {
+		refuse(c, SMTP_R_BACKEND_CONFIG, "no PROXY header for this connection");
+		return;
+	}
+	struct opening_setup setup = {
+		.loop = &c->work->loop,
+		.scratch = c->work->from_backend,
+		.route = route,
+		.health = &c->work->health,
+		.hostname = slice_str(cfg->proxy.hostname),
+		.client = &client,
+		.client_info = way->config->client_info,
+		.header = writer_slice(&w),
+		.lmtp = way->config->protocol == CONFIG_LMTP,
+		.connect_timeout_ms = cfg->backend.connect_timeout_ms,
+		.reply_timeout_ms = cfg->backend.reply_timeout_ms,
+		.ca = way->ca,
+		.system = c->settings->exits.system,
+		.pins = way->pins,
+		.num_pins = way->num_pins,
+		.chance = ++c->work->next_chance,
+		.on_event = link_event_of,
+		.arg = c,
+	};
+	c->opening = opening_start(&setup);
+	if (c->opening == NULL)
+		refuse(c, SMTP_R_NO_MEMORY, "out of memory");
+	else
+		link_open_changed(c, 1);
 }
+
+static void on_route(void *arg, struct route *route)
+{
+	struct conn *c = arg;
+	c->route_wait = NULL;
+	c->backend_ms = 0;
+	open_link(c, route);
+	conn_pump(c);
+}
+
+static void find_route(struct conn *c)
+{
+	struct exit_way *way = way_of(c);
+	struct mono now = work_now(c->work);
+	struct why why = { 0 };
+	struct route *route = NULL;
+	if (way->fixed_way) {
+		if (exit_fixed_route(way, now, (struct wall){ (int64_t)time(NULL) }, &route, &why) != EC_OK)
+			refuse(c, SMTP_R_BACKEND_CONFIG, why.text);
+		else
+			open_link(c, route);
+		return;
+	}
+	route = routes_get(c->work->routes, way->name, c->domain, now);
+	if (route != NULL) {
+		open_link(c, route);
+		return;
+	}
+	enum ec ec = routes_want(c->work->routes, way->name, c->domain, on_route, c, &c->route_wait);
+	if (ec == EC_OK)
+		c->backend_ms = now.ms + ROUTE_MS;
+	else
+		refuse(c, ec == EC_NO_MEMORY ? SMTP_R_NO_MEMORY : SMTP_R_HOP_DNS, "nobody can be asked for the route");
+}
+
+/* name_domain writes what the way depends on: the recipient's domain, or nothing. */
+static char *name_domain(const struct exit_way *way, const struct smtp_rcpt *rcpt)
+{
+	char text[DOMAIN_MAX + 1] = "";
+	size_t len = 0;
+	if (way->per_domain && domain_fold(slice_of(rcpt->path.domain, rcpt->path.domain_len), text, &len) != EC_OK)
+		return NULL;
+	return strdup(text);
+}
+
+static bool reusable(const struct conn *c, size_t exit, const char *domain)
+{
+	return c->backend != NULL && c->exit == exit && strcmp(c->domain, domain) == 0 && link_state(c->link) == LINK_OPEN &&
+	       backend_free_for_use(c->backend);
+}
+
+static void open_backend(struct conn *c, const struct smtp_event *ev)
+{
+	struct exit_way *way = &c->settings->exits.ways[ev->connector];
+	char *domain = name_domain(way, ev->rcpt);
+	c->num_transactions++;
+	work_count(c->work, COUNT_TRANSACTIONS);
+	if (domain != NULL && reusable(c, ev->connector, domain)) {
+		free(domain);
+		work_count(c->work, COUNT_BACKEND_REUSED);
+		work_trust(c->work, way, slice_str(c->domain), c->trust, SMTP_R_NONE);
+		smtp_session_backend_ready(c->session, &c->link_caps, true);
+		return;
+	}
+	conn_backend_quit(c);
+	c->exit = ev->connector;
+	if (domain == NULL) {
+		/* No memory; or a domain that DNS can't have, such as one with an empty label. */
+		smtp_session_backend_refused(c->session, SMTP_R_HOP_NO_HOST);
+		return;
+	}
+	c->domain = domain;
+	if (way->num_links >= way->config->max_connections)
+		refuse(c, SMTP_R_HOP_BUSY, "max_connections are open");
+	else
+		find_route(c);
+}
+
+void conn_backend_late(struct conn *c)
+{
+	if (c->opening == NULL) {
+		refuse(c, SMTP_R_HOP_DNS, "no route in time");
+		return;
+	}
+	work_count(c->work, opening_dialling(c->opening) ? COUNT_TIMEOUT_CONNECT : COUNT_TIMEOUT_REPLY);
+	opening_late(c->opening);
+}
+
+/* opened takes over what the opening has reached. */
+static bool opened(struct conn *c)
+{
+	struct opened got;
+	const char *words = "";
+	enum smtp_reply_id refusal;
+	switch (opening_state(c->opening)) {
+	case OPENING_BUSY:
+		return false;
+	case OPENING_FAILED:
+		refusal = opening_refusal(c->opening, &words);
+		char copy[512];
+		(void)snprintf(copy, sizeof copy, "%s", words); /* it goes with the opening */
+		refuse(c, refusal, copy);
+		return true;
+	case OPENING_READY:
+		break;
+	}
+	opening_take(c->opening, link_event_of, c, &got);
+	c->link = got.link;
+	c->backend = got.backend;
+	c->trust = got.trust;
+	c->link_caps = *got.caps;
+	opening_free(c->opening);
+	c->opening = NULL;
+	c->backend_ms = 0;
+	work_count(c->work, COUNT_BACKEND_CONNECTS);
+	work_saw_exit(c->work, c->settings, c->exit, &c->link_caps);
+	work_trust(c->work, way_of(c), slice_str(c->domain), c->trust, SMTP_R_NONE);
+	smtp_session_backend_ready(c->session, &c->link_caps, false);
+	return true;
+}
+
+/* --- a link in use ----------------------------------------------------------------- */
 
 /* take_output queues what the engine wants sent. */
 static bool take_output(struct conn *c)
@@ -111,7 +317,7 @@ static void body(struct conn *c, const struct smtp_event *ev)
 void conn_backend_event(struct conn *c, const struct smtp_event *ev)
 {
 	if (ev->kind == SMTP_EV_OPEN_BACKEND) {
-		open_backend(c);
+		open_backend(c, ev);
 		return;
 	}
 	/* The link may have gone in this very pump; the session was told. */
@@ -160,71 +366,12 @@ void conn_backend_event(struct conn *c, const struct smtp_event *ev)
 	(void)take_output(c);
 }
 
-static struct proxy_end end_of(struct sockaddr_storage a)
-{
-	struct proxy_end e = { .port = address_port(&a) };
-	address_unmap(&a);
-	if (a.ss_family == AF_INET6) {
-		e.v6 = true;
-		memcpy(e.addr, &((struct sockaddr_in6 *)&a)->sin6_addr, 16);
-	} else {
-		memcpy(e.addr, &((struct sockaddr_in *)&a)->sin_addr, 4);
-	}
-	return e;
-}
-
-static enum ec queue_proxy_header(struct conn *c)
-{
-	char text[PROXY_V2_MAX];
-	struct writer w = writer_of(text, sizeof text);
-	struct sockaddr_storage local = { 0 };
-	int len = sizeof local;
-	if (c->local.ss_family != AF_UNSPEC)
-		local = c->local;
-	else
-		(void)uv_tcp_getsockname(&c->tcp, (struct sockaddr *)&local, &len);
-	struct proxy_end from = end_of(c->client), to = end_of(local);
-	enum ec ec = proxy_v2_encode(&w, &from, &to);
-	return ec == EC_OK ? link_queue(c->link, writer_slice(&w)) : ec;
-}
-
-/* greet starts the dialogue on a link that has just been connected. */
-static enum ec greet(struct conn *c)
-{
-	const struct config *cfg = c->settings->config;
-	char addr[ADDRESS_TEXT_SIZE];
-	address_print_ip(addr, &c->client);
-	struct backend_client client = {
-		.addr = slice_str(addr),
-		.port = address_port(&c->client),
-		.helo = smtp_session_helo(c->session),
-		.id = slice_str(c->id),
-		.esmtp = smtp_session_esmtp(c->session),
-	};
-	struct backend_setup setup = {
-		.hostname = slice_str(cfg->proxy.hostname),
-		.xclient = cfg->backend.client_info == CONFIG_CLIENT_XCLIENT ? &client : NULL,
-		.xforward = cfg->backend.client_info == CONFIG_CLIENT_XFORWARD ? &client : NULL,
-	};
-	enum ec ec = EC_OK;
-	if (cfg->backend.client_info == CONFIG_CLIENT_PROXY_V2) {
-		/* The backend takes this for the client's own connection. */
-		if (client.helo.len > 0)
-			setup.hostname = client.helo;
-		ec = queue_proxy_header(c);
-	}
-	c->backend = backend_new(&setup);
-	return c->backend == NULL ? EC_NO_MEMORY : ec;
-}
-
 static void act(struct conn *c, const struct backend_event *ev)
 {
 	switch (ev->kind) {
+	case BACKEND_EV_START_TLS:
 	case BACKEND_EV_READY:
-		work_count(c->work, COUNT_BACKEND_CONNECTS);
-		work_saw_backend(c->work, ev->caps);
-		smtp_session_backend_ready(c->session, ev->caps, false);
-		break;
+		break; /* behind us: the opening had them */
 	case BACKEND_EV_ANSWER:
 		smtp_session_backend_answer(c->session, ev->answer);
 		break;
@@ -262,19 +409,12 @@ static bool step_engine(struct conn *c)
 
 bool conn_backend_step(struct conn *c)
 {
-	if (c->link == NULL || c->ending)
+	if (c->ending)
 		return false;
-	if (link_state(c->link) == LINK_DIALLING)
+	if (c->opening != NULL)
+		return opened(c);
+	if (c->link == NULL)
 		return false;
-	if (!link_was_open(c->link)) {
-		conn_backend_lost(c, SMTP_WHY_BACKEND_CONNECT, link_why(c->link));
-		return true;
-	}
-	if (c->backend == NULL) {
-		if (greet(c) != EC_OK)
-			conn_backend_lost(c, SMTP_WHY_BACKEND_LOST, "out of memory");
-		return true;
-	}
 	if (step_engine(c))
 		return true;
 	/* All that came before the end has been heard. */

@@ -77,7 +77,7 @@ void conn_backend_quit(struct conn *c)
 		/* In courtesy: nobody waits for the 221. */
 		backend_quit(c->backend);
 		if (link_queue(c->link, backend_output(c->backend)) == EC_OK)
-			link_flush(c->link);
+			link_bye(c->link);
 	}
 	conn_backend_drop(c);
 }
@@ -124,8 +124,10 @@ static void log_session(struct conn *c)
 	struct log_line l;
 	struct channel_info info;
 	char addr[ADDRESS_TEXT_SIZE];
-	address_print(addr, &c->client);
 	log_begin(&l, LOG_INFO, "session");
+	if (l.off)
+		return;
+	address_print(addr, &c->client);
 	log_str(&l, "id", c->id);
 	log_str(&l, "client", addr);
 	if (!address_eq(&c->client, &c->peer)) {
@@ -225,7 +227,7 @@ static json_t *describe(const struct conn *c)
 	                 c->ending ? "closing" : smtp_session_state(c->session), "tls", info.version, "cipher",
 	                 info.cipher, "sni", text_of(slice_str(info.sni)), "helo",
 	                 text_of(smtp_session_helo(c->session)), "messages", (int)c->num_accepted, "backend",
-	                 c->link != NULL);
+	                 c->link != NULL || c->opening != NULL);
 }
 
 json_t *conn_list(const struct work *w, size_t max)

@@ -8,6 +8,7 @@
 #include "proxy/worker/conn_uv.h"
 #include "proxy/worker/outbox_uv.h"
 #include "proxy/relay/backend.h"
+#include "proxy/relay/opening_uv.h"
 #include "proxy/tls/channel_ssl.h"
 
 struct conn {
@@ -23,9 +24,16 @@ struct conn {
 	struct slice view;   /* in a pump: plain bytes on offer, in `kept` or in work->plain */
 	struct channel *tls; /* from STARTTLS on */
 
-	/* The backend's side. */
+	/* The backend's side: first a route is waited for, perhaps; then a link is being
+	 * opened; then there are link and backend. */
+	struct routes_wait *route_wait;
+	struct opening *opening;
 	struct link *link;
-	struct backend *backend; /* from the link's connection on */
+	struct backend *backend;
+	enum trust trust;           /* in the link */
+	struct smtp_caps link_caps; /* what it offers */
+	size_t exit;  /* of these: connector of the settings */
+	char *domain; /* of these, as domain_fold writes it; "" where the way does not depend on it. NULL: none of these */
 
 	/* Deadlines in milliseconds of work_now; 0: none. One node for all. */
 	struct deadline deadline;
@@ -54,6 +62,7 @@ struct conn {
 	bool named;      /* `client` is counted in work->clients */
 	bool reading;
 	bool secure;    /* the handshake is complete */
+	bool ack_due;   /* it became so in this pump: what we write now also acknowledges it */
 	bool link_eof_told; /* the backend engine knows that the link ended */
 	bool eof;       /* the client sends no more */
 	bool eof_told;  /* the session knows */
@@ -75,10 +84,12 @@ void conn_pump(struct conn *c);
 void conn_break(struct conn *c, enum smtp_reason reason, const char *words);
 
 /* conn_tls_uv.c. _begin answers START_TLS. _step does the handshake, _refill
- * decrypts more into the view; both tell whether anything moved. */
+ * decrypts more into the view; both tell whether anything moved. _acknowledge
+ * makes the kernel confirm at once what was received. */
 void conn_tls_begin(struct conn *c);
 bool conn_tls_step(struct conn *c);
 bool conn_tls_refill(struct conn *c);
+void conn_tls_acknowledge(struct conn *c);
 
 /* conn_proxy_uv.c. _step reads the PROXY header while header_due; _late ends the
  * connection without a greeting. */
@@ -87,8 +98,10 @@ void conn_proxy_late(struct conn *c);
 
 /* conn_backend_uv.c. _event acts on the session's events for the backend. _step
  * moves what the link has. _drop closes the link. _lost does, and tells the
- * session. _quit (conn_end_uv.c) closes it with QUIT, if that is in order. */
+ * session. _late: the deadline of a link that is being opened passed. _quit (conn_end_uv.c)
+ * closes it with QUIT, if that is in order. */
 void conn_backend_event(struct conn *c, const struct smtp_event *ev);
+void conn_backend_late(struct conn *c);
 bool conn_backend_step(struct conn *c);
 void conn_backend_drop(struct conn *c);
 void conn_backend_quit(struct conn *c);

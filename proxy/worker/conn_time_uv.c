@@ -65,8 +65,11 @@ static int64_t backend_timeout_ms(const struct conn *c, enum backend_deadline ph
 
 static void backend_deadline_of(struct conn *c, int64_t now)
 {
-	if (c->backend == NULL)
-		return; /* dialling: set when it began */
+	if (c->backend == NULL) {
+		if (c->opening != NULL)
+			c->backend_ms = opening_deadline(c->opening);
+		return; /* a route: set when it was asked for */
+	}
 	enum backend_deadline phase = backend_deadline(c->backend);
 	uint64_t progress = backend_progress(c->backend);
 	size_t backlog = link_waiting(c->link);
@@ -143,8 +146,7 @@ static void backend_late(struct conn *c)
 {
 	c->backend_ms = 0;
 	if (c->backend == NULL) {
-		work_count(c->work, COUNT_TIMEOUT_CONNECT);
-		conn_backend_lost(c, SMTP_WHY_BACKEND_CONNECT, "no connection in time");
+		conn_backend_late(c);
 	} else if (c->backend_phase == BACKEND_DEADLINE_IDLE) {
 		conn_backend_quit(c);
 	} else {

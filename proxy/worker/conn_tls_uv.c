@@ -57,14 +57,14 @@ static void note_done(struct conn *c)
 	};
 	c->secure = true;
 	/* What the backend offers may have become known, or changed, since. */
-	smtp_session_set_offer(c->session, &w->caps, true);
+	smtp_session_set_offer(c->session, &c->settings->exits.offer, true);
 	smtp_session_tls_done(c->session, &told);
 }
 
 /* In TLS 1.3 the client's Finished gets no answer from us, so the kernel would
  * wait some 40 ms with the ACK, and a client that leaves Nagle's algorithm on
  * would hold its EHLO back that long. */
-static void acknowledge_now(struct conn *c)
+void conn_tls_acknowledge(struct conn *c)
 {
 	uv_os_fd_t fd;
 	int one = 1;
@@ -80,7 +80,7 @@ static bool handshake(struct conn *c)
 		return false;
 	if (ec == EC_OK) {
 		note_done(c);
-		acknowledge_now(c);
+		c->ack_due = true;
 		return true;
 	}
 	count_failure(c, true);

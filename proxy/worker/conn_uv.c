@@ -217,6 +217,9 @@ static void settle(struct conn *c)
 		conn_break(c, SMTP_WHY_NO_MEMORY, "out of memory");
 	if (c->link != NULL && !only_head(c))
 		link_flush(c->link);
+	if (c->ack_due && bytes_len(&c->box.out) == 0)
+		conn_tls_acknowledge(c);
+	c->ack_due = false;
 	if (!grouped(c))
 		outbox_flush(&c->box);
 	c->clients_turn = false;
@@ -324,7 +327,7 @@ static struct smtp_session *make_session(struct conn *c)
 	address_print_ip(addr, &c->client);
 	struct smtp_setup setup = {
 		.limits = &c->settings->limits,
-		.caps = c->work->caps,
+		.caps = c->settings->exits.offer,
 		.tls_offered = c->work->snapshot != NULL,
 		.client_addr = slice_str(addr),
 		.id = slice_str(c->id),

@@ -23,7 +23,7 @@ static enum ec read_networks(const struct config_list *list, struct network **ou
 	return ec;
 }
 
-enum ec settings_new(struct config *config, struct settings **out, struct why *why)
+enum ec settings_new(struct config *config, const json_t *files, struct settings **out, struct why *why)
 {
 	struct settings *s = calloc(1, sizeof *s);
 	if (s == NULL) {
@@ -43,7 +43,8 @@ enum ec settings_new(struct config *config, struct settings **out, struct why *w
 	};
 	s->clients = (struct clients_limits){ config->limits.sessions, config->limits.sessions_per_address,
 		                              config->limits.sessions_per_prefix };
-	enum ec ec = dial_target_parse(config->backend.address, &s->backend, why);
+	enum ec ec = exits_new(config, files, &s->exits, why);
+	s->limits.connectors = s->exits.table;
 	if (ec == EC_OK)
 		ec = read_networks(&config->proxy.proxy_protocol_from, &s->balancers, &s->num_balancers, why);
 	if (ec == EC_OK)
@@ -66,6 +67,7 @@ void settings_unref(struct settings *s)
 {
 	if (s == NULL || --s->refs > 0)
 		return;
+	exits_fini(&s->exits);
 	config_free(s->owned);
 	free(s->balancers);
 	free(s->exempt);
@@ -146,21 +148,27 @@ void work_new_id(struct work *w, char out[WORK_ID_SIZE])
 	z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
 	z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
 	z ^= z >> 31;
-	(void)snprintf(out, WORK_ID_SIZE, "%016llx", (unsigned long long)z);
+	hex_encode(out, slice_of(&z, sizeof z));
 }
 
-void work_saw_backend(struct work *w, const struct smtp_caps *caps)
+void work_saw_exit(struct work *w, struct settings *s, size_t i, const struct smtp_caps *caps)
 {
-	w->caps = *caps;
-	w->caps_ms = work_now(w).ms;
-	if (w->on_backend != NULL)
-		w->on_backend(w, true, "");
+	exits_saw(&s->exits, i, caps, work_now(w));
+	if (w->on_exit != NULL)
+		w->on_exit(w, &s->exits.ways[i], true, "");
 }
 
-void work_missed_backend(struct work *w, const char *why)
+void work_missed_exit(struct work *w, struct settings *s, size_t i, const char *why)
 {
-	if (w->on_backend != NULL)
-		w->on_backend(w, false, why);
+	if (w->on_exit != NULL)
+		w->on_exit(w, &s->exits.ways[i], false, why);
+}
+
+void work_trust(struct work *w, const struct exit_way *way, struct slice domain, enum trust trust,
+                enum smtp_reply_id refused)
+{
+	if (w->on_trust != NULL)
+		w->on_trust(w, way, domain, trust, refused);
 }
 
 void work_watch(struct work *w, struct deadline *d, struct mono at)

@@ -17,13 +17,17 @@
 #include "proxy/counters.h"
 #include "proxy/worker/deadlines.h"
 #include "proxy/relay/dial_uv.h"
+#include "proxy/relay/health.h"
+#include "proxy/relay/routes.h"
+#include "proxy/relay/trust.h"
 #include "proxy/smtp/session.h"
+#include "proxy/worker/connector_ssl.h"
 
 /* struct settings is one configuration; sessions share the one they began with. */
 struct settings {
 	const struct config *config;
 	struct smtp_limits limits;
-	struct dial_target backend;
+	struct exits exits;
 	struct clients_limits clients;
 	/* proxy.proxy_protocol_from and smtp.bare_newline_exempt. */
 	struct network *balancers, *exempt;
@@ -32,9 +36,9 @@ struct settings {
 	struct config *owned;
 };
 
-/* settings_new takes `config`. Returns EC_NO_MEMORY, or what dial_target_parse
- * says. settings_unref accepts NULL. */
-enum ec settings_new(struct config *config, struct settings **out, struct why *why) MUST_CHECK;
+/* settings_new takes `config`; `files` as exits_new has them. Returns EC_NO_MEMORY, or what
+ * exits_new says. settings_unref accepts NULL. */
+enum ec settings_new(struct config *config, const json_t *files, struct settings **out, struct why *why) MUST_CHECK;
 struct settings *settings_ref(struct settings *s);
 void settings_unref(struct settings *s);
 /* settings_balancer tells whether `peer` owes us a PROXY header; settings_exempt,
@@ -62,22 +66,25 @@ struct work {
 	uv_timer_t tick;
 	struct conn *conns; /* newest first */
 	size_t num_conns;
-	/* What the backend was last seen to offer. */
-	struct smtp_caps caps;
-	int64_t caps_ms; /* when; 0 = not known: EHLO then offers only what we do ourselves */
+	struct routes *routes; /* of connectors with something to look up */
+	struct health health;  /* of next hops */
 	/* Scratch: used within one wake-up. */
 	uint8_t cipher[WORK_READ];
 	uint8_t plain[WORK_PLAIN];
 	uint8_t from_backend[LINK_SCRATCH];
 	struct bytes replies;
 	uint64_t next_id;
+	uint64_t next_chance; /* for the order among equal hops */
 	bool draining;
-	/* Something for the worker: a session ended, or the backend's state is news. */
+	/* Something for the worker: a session ended; a connector is up or not; a transaction went
+	 * through a connector for a domain, with such trust (`refused` is SMTP_R_NONE) or not. */
 	void (*on_session_end)(struct work *w);
-	void (*on_backend)(struct work *w, bool up, const char *why);
+	void (*on_exit)(struct work *w, struct exit_way *way, bool up, const char *why);
+	void (*on_trust)(struct work *w, const struct exit_way *way, struct slice domain, enum trust trust,
+	                 enum smtp_reply_id refused);
 };
 
-/* work_init prepares all but settings, snapshot and callbacks. It borrows the
+/* work_init prepares all but settings, snapshot, routes and callbacks. It borrows the
  * shared memories; of `census` it writes `slot`. Returns
  * EC_NO_MEMORY, EC_IO. */
 enum ec work_init(struct work *w, struct counters *counters, struct census *census, unsigned slot,
@@ -94,10 +101,13 @@ void work_count_refused(struct work *w, enum clients_verdict verdict);
 enum { WORK_ID_SIZE = 17 };
 void work_new_id(struct work *w, char out[WORK_ID_SIZE]);
 
-/* work_saw_backend notes what the backend offers, seen just now. */
-void work_saw_backend(struct work *w, const struct smtp_caps *caps);
-/* work_missed_backend notes that it could not be reached. */
-void work_missed_backend(struct work *w, const char *why);
+/* work_saw_exit notes what connector `i` of `s` offers, seen just now; work_missed_exit, that
+ * none of its hops could be used. */
+void work_saw_exit(struct work *w, struct settings *s, size_t i, const struct smtp_caps *caps);
+void work_missed_exit(struct work *w, struct settings *s, size_t i, const char *why);
+/* work_trust notes how a transaction for `domain` went through `way`. */
+void work_trust(struct work *w, const struct exit_way *way, struct slice domain, enum trust trust,
+                enum smtp_reply_id refused);
 
 /* work_watch makes `d` fire at `at`; work_unwatch undoes it. */
 void work_watch(struct work *w, struct deadline *d, struct mono at);

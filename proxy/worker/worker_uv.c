@@ -119,8 +119,10 @@ static enum ec adopt(struct worker *w, int num_listeners, unsigned slot, struct 
 	uv_timer_init(&w->work.loop, &w->drain_timer);
 	w->drain_timer.data = w;
 	w->work.on_session_end = on_session_end;
-	w->work.on_backend = worker_tell_backend;
-	static const struct wire_events events = { worker_on_line, on_wire_closed };
+	ec = worker_exits_init(w);
+	if (ec != EC_OK)
+		return why_set(why, ec, "out of memory");
+	static const struct wire_events events = { .on_line = worker_on_line, .on_close = on_wire_closed };
 	ec = wire_adopt(&w->work.loop, FD_WIRE, events, w, &w->wire);
 	return ec == EC_OK ? ec : why_set(why, ec, "wire: %s", ec_text(ec));
 }
@@ -130,11 +132,12 @@ static void clean_up(struct worker *w)
 {
 	w->over = true;
 	w->work.on_session_end = NULL;
-	w->work.on_backend = NULL;
 	door_close(w->door);
 	w->door = NULL;
 	conn_end_all(&w->work);
 	probe_stop(w->probe);
+	worker_tell_ledger(w);
+	worker_exits_fini(w);
 	wire_close(w->wire);
 	uv_close((uv_handle_t *)&w->drain_timer, NULL);
 	uv_close((uv_handle_t *)&w->work.tick, NULL);
@@ -142,6 +145,7 @@ static void clean_up(struct worker *w)
 		;
 	uv_loop_close(&w->work.loop);
 	bytes_fini(&w->work.replies);
+	snapshot_unref(w->draft);
 	snapshot_unref(w->work.snapshot);
 	settings_unref(w->work.settings);
 	clients_free(w->work.clients);

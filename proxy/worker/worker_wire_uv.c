@@ -9,7 +9,7 @@
 #include "proxy/tls/channel_ssl.h"
 #include "proxy/worker/worker_parts_uv.h"
 
-enum { SOURCES_MAX = 1 << 20, LIST_MAX = 1000 };
+enum { LIST_MAX = 1000 };
 
 static void complain(const char *what, const char *why)
 {
@@ -38,7 +38,7 @@ static enum ec read_settings(json_t *message, struct settings **out, struct why 
 	if (ec != EC_OK)
 		(void)why_set(why, ec, "%s", errs->items[0]);
 	free(errs);
-	return ec == EC_OK ? settings_new(cfg, out, why) : ec;
+	return ec == EC_OK ? settings_new(cfg, json_object_get(message, "files"), out, why) : ec;
 }
 
 static void on_config(struct worker *w, json_t *message)
@@ -56,6 +56,7 @@ static void on_config(struct worker *w, json_t *message)
 	w->work.settings = settings;
 	apply_log(settings->config);
 	wire_send_json(w->wire, json_pack("{s:I}", "configured", number));
+	routes_forget(w->work.routes);
 	if (!first) {
 		probe_again(w->probe);
 		return;
@@ -77,48 +78,34 @@ static struct slice json_slice(json_t *object, const char *key)
 	return json_is_string(v) ? slice_of(json_string_value(v), json_string_length(v)) : (struct slice){ 0 };
 }
 
-struct gathered {
-	struct snapshot_source *sources;
-	size_t num;
-};
-
-static enum ec gather_key(struct gathered *g, const char *name, json_int_t generation, json_t *key, struct why *why)
+static enum ec read_source(const char *name, json_int_t generation, json_t *key, struct snapshot_source *out, struct why *why)
 {
-	struct snapshot_source s = {
+	*out = (struct snapshot_source){
 		.identity = name,
 		.generation = (uint64_t)generation,
 		.key_pem = json_slice(key, "key_pem"),
 		.chain_pem = json_slice(key, "chain_pem"),
 	};
-	if (!key_algorithm_parse(json_slice(key, "algorithm"), &s.algorithm))
+	if (!key_algorithm_parse(json_slice(key, "algorithm"), &out->algorithm))
 		return why_set(why, EC_SYNTAX, "%s: unknown algorithm", name);
-	if (s.key_pem.p == NULL || s.chain_pem.p == NULL)
+	if (out->key_pem.p == NULL || out->chain_pem.p == NULL)
 		return why_set(why, EC_MISSING, "%s: no key or no chain", name);
-	struct snapshot_source *more = realloc(g->sources, (g->num + 1) * sizeof *more);
-	if (more == NULL)
-		return why_set(why, EC_NO_MEMORY, "out of memory");
-	g->sources = more;
-	g->sources[g->num++] = s;
 	return EC_OK;
 }
 
-static enum ec gather(struct gathered *g, json_t *identities, struct why *why)
+static enum ec take_identity(struct snapshot *draft, json_t *identity, struct why *why)
 {
-	size_t i, j;
-	json_t *identity, *key;
-	json_array_foreach(identities, i, identity) {
-		const char *name = json_string_value(json_object_get(identity, "name"));
-		json_t *keys = json_object_get(identity, "keys");
-		json_int_t generation = json_integer_value(json_object_get(identity, "generation"));
-		if (name == NULL || generation <= 0 || !json_is_array(keys) || g->num >= SOURCES_MAX)
-			return why_set(why, EC_SYNTAX, "malformed identity");
-		json_array_foreach(keys, j, key) {
-			enum ec ec = gather_key(g, name, generation, key, why);
-			if (ec != EC_OK)
-				return ec;
-		}
-	}
-	return EC_OK;
+	struct snapshot_source sources[KEY_NUM_ALGORITHMS];
+	const char *name = json_string_value(json_object_get(identity, "name"));
+	json_t *keys = json_object_get(identity, "keys");
+	json_int_t generation = json_integer_value(json_object_get(identity, "generation"));
+	size_t num = json_array_size(keys);
+	if (name == NULL || generation <= 0 || num == 0 || num > KEY_NUM_ALGORITHMS)
+		return why_set(why, EC_SYNTAX, "malformed identity");
+	enum ec ec = EC_OK;
+	for (size_t i = 0; ec == EC_OK && i < num; i++)
+		ec = read_source(name, generation, json_array_get(keys, i), &sources[i], why);
+	return ec == EC_OK ? snapshot_put(draft, sources, num, why) : ec;
 }
 
 static enum ec read_seed(json_t *message, uint8_t seed[SNAPSHOT_SEED_SIZE], struct why *why)
@@ -129,44 +116,104 @@ static enum ec read_seed(json_t *message, uint8_t seed[SNAPSHOT_SEED_SIZE], stru
 	return EC_OK;
 }
 
-static enum ec take_identities(struct worker *w, json_t *message, uint64_t epoch, struct why *why)
+/* find_base finds what the message changes: NULL for all of it anew. */
+static enum ec find_base(struct worker *w, json_t *message, struct snapshot **out, struct why *why)
+{
+	json_t *epochs = json_object_get(message, "base"), *epoch;
+	size_t i;
+	*out = NULL;
+	if (epochs == NULL)
+		return EC_OK;
+	json_array_foreach(epochs, i, epoch) {
+		if (w->work.snapshot != NULL && snapshot_epoch(w->work.snapshot) == (uint64_t)json_integer_value(epoch)) {
+			*out = w->work.snapshot;
+			return EC_OK;
+		}
+	}
+	return why_set(why, EC_MISSING, "a change of identities that are not those served");
+}
+
+static enum ec begin_draft(struct worker *w, json_t *message, uint64_t epoch, struct why *why)
 {
 	uint8_t seed[SNAPSHOT_SEED_SIZE];
-	struct gathered g = { 0 };
-	struct snapshot *fresh = NULL;
+	struct snapshot *base = NULL;
+	snapshot_unref(w->draft);
+	w->draft = NULL;
+	w->draft_parts = 0;
+	enum ec ec = read_seed(message, seed, why);
+	if (ec == EC_OK)
+		ec = find_base(w, message, &base, why);
+	if (ec == EC_OK)
+		ec = snapshot_begin(base, seed, epoch, &w->draft);
+	wipe(seed, sizeof seed);
+	return ec;
+}
+
+static enum ec take_part(struct worker *w, json_t *message, struct why *why)
+{
+	json_t *gone = json_object_get(message, "gone"), *name;
+	json_t *identities = json_object_get(message, "identities"), *identity;
+	enum ec ec = EC_OK;
+	size_t i;
+	json_array_foreach(gone, i, name) {
+		if (ec == EC_OK)
+			ec = json_is_string(name) ? snapshot_drop(w->draft, json_string_value(name)) : EC_SYNTAX;
+	}
+	json_array_foreach(identities, i, identity) {
+		if (ec == EC_OK)
+			ec = take_identity(w->draft, identity, why);
+	}
+	w->draft_parts++;
+	return ec;
+}
+
+/* serve puts the draft in force. */
+static enum ec serve(struct worker *w, json_t *message, struct why *why)
+{
 	const char *standard = json_string_value(json_object_get(message, "default"));
 	enum ec ec = standard == NULL ? why_set(why, EC_MISSING, "no default identity") : EC_OK;
 	if (ec == EC_OK)
-		ec = read_seed(message, seed, why);
+		ec = snapshot_finish(w->draft, standard, why);
 	if (ec == EC_OK)
-		ec = gather(&g, json_object_get(message, "identities"), why);
-	if (ec == EC_OK)
-		ec = snapshot_new(g.sources, g.num, standard, seed, epoch, &fresh, why);
-	if (ec == EC_OK)
-		ec = channel_prepare(fresh, why);
-	if (ec == EC_OK) {
-		/* From here on every new handshake presents these. */
-		snapshot_unref(w->work.snapshot);
-		w->work.snapshot = fresh;
-		fresh = NULL;
-		counters_set(w->work.counters, COUNT_EPOCH, epoch);
-	}
-	snapshot_unref(fresh);
-	free(g.sources);
-	wipe(seed, sizeof seed);
-	return ec;
+		ec = channel_prepare(w->draft, why);
+	if (ec != EC_OK)
+		return ec;
+	/* From here on every new handshake presents these. */
+	snapshot_unref(w->work.snapshot);
+	w->work.snapshot = w->draft;
+	w->draft = NULL;
+	counters_set(w->work.counters, COUNT_EPOCH, snapshot_epoch(w->work.snapshot));
+	return EC_OK;
 }
 
 static void on_identities(struct worker *w, json_t *message)
 {
 	struct why why = { 0 };
 	json_int_t epoch = json_integer_value(json_object_get(message, "epoch"));
-	if (take_identities(w, message, (uint64_t)epoch, &why) == EC_OK) {
+	json_int_t part = json_integer_value(json_object_get(message, "part"));
+	bool more = json_is_true(json_object_get(message, "more"));
+	if (part != 0 && (w->draft == NULL || snapshot_epoch(w->draft) != (uint64_t)epoch))
+		return; /* the rest of what was refused */
+	enum ec ec = EC_OK;
+	if (part == 0)
+		ec = begin_draft(w, message, (uint64_t)epoch, &why);
+	else if ((uint64_t)part != w->draft_parts)
+		ec = why_set(&why, EC_MISSING, "part %lld is not the next one", (long long)part);
+	if (ec == EC_OK)
+		ec = take_part(w, message, &why);
+	if (ec == EC_OK && more)
+		return;
+	if (ec == EC_OK)
+		ec = serve(w, message, &why);
+	if (ec == EC_OK) {
 		wire_send_json(w->wire, json_pack("{s:I}", "ack", epoch));
 		return;
 	}
-	complain("identities", why.text);
-	wire_send_json(w->wire, json_pack("{s:I, s:s}", "nack", epoch, "why", why.text));
+	snapshot_unref(w->draft);
+	w->draft = NULL;
+	const char *words = why.text[0] != '\0' ? why.text : ec_text(ec);
+	complain("identities", words);
+	wire_send_json(w->wire, json_pack("{s:I, s:s}", "nack", epoch, "why", words));
 }
 
 /* ---- the small ones ---- */
@@ -210,6 +257,7 @@ static const struct {
 } messages[] = {
 	{ "config", on_config },     { "identities", on_identities }, { "listen", on_listen },
 	{ "pause", on_pause },       { "sessions", on_sessions },     { "drain", on_drain },
+	{ "route", worker_on_route }, { "hop", worker_on_hop },
 };
 
 void worker_on_line(void *arg, struct wire *wire, char *line, size_t len)
@@ -226,36 +274,4 @@ void worker_on_line(void *arg, struct wire *wire, char *line, size_t len)
 	else
 		messages[i].act(w, message);
 	json_decref(message);
-}
-
-static json_t *names_of(uint32_t flags)
-{
-	static const struct {
-		uint32_t flag;
-		const char *name;
-	} caps[] = {
-		{ SMTP_CAP_PIPELINING, "PIPELINING" }, { SMTP_CAP_SIZE, "SIZE" },         { SMTP_CAP_STARTTLS, "STARTTLS" },
-		{ SMTP_CAP_8BITMIME, "8BITMIME" },     { SMTP_CAP_ENHANCED, "ENHANCEDSTATUSCODES" },
-		{ SMTP_CAP_DSN, "DSN" },               { SMTP_CAP_SMTPUTF8, "SMTPUTF8" }, { SMTP_CAP_CHUNKING, "CHUNKING" },
-		{ SMTP_CAP_BINARYMIME, "BINARYMIME" }, { SMTP_CAP_REQUIRETLS, "REQUIRETLS" },
-		{ SMTP_CAP_XCLIENT, "XCLIENT" },       { SMTP_CAP_XFORWARD, "XFORWARD" },   { SMTP_CAP_LIMITS, "LIMITS" },
-	};
-	json_t *list = json_array();
-	for (size_t i = 0; i < sizeof caps / sizeof *caps; i++)
-		if (flags & caps[i].flag)
-			json_array_append_new(list, json_string(caps[i].name));
-	return list;
-}
-
-void worker_tell_backend(struct work *work, bool up, const char *why)
-{
-	struct worker *w = (struct worker *)work;
-	if (w->wire == NULL || (w->backend_said && w->backend_up == up && (!up || w->backend_flags == work->caps.flags)))
-		return;
-	w->backend_said = true;
-	w->backend_up = up;
-	w->backend_flags = work->caps.flags;
-	json_t *state = up ? json_pack("{s:b, s:o}", "up", 1, "offers", names_of(work->caps.flags))
-	                   : json_pack("{s:b, s:s}", "up", 0, "why", why);
-	wire_send_json(w->wire, json_pack("{s:o}", "backend", state));
 }

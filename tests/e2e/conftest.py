@@ -70,7 +70,7 @@ class Stage:
 
     def _keep_logs(self):
         shutil.rmtree(self.kept, ignore_errors=True)
-        self.kept.mkdir(parents=True)
+        self.kept.mkdir(parents=True, exist_ok=True)
         for program in self.started:
             for path in (program.log, program.config_file):
                 if path.exists():

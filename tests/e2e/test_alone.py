@@ -1,6 +1,7 @@
 """The command without the daemon: it looks for itself, and drives a roll in the foreground."""
 
 import os
+import re
 import signal
 import subprocess
 
@@ -8,18 +9,29 @@ import pytest
 
 from conftest import Stage
 from lab import pin, zones
+from lab.proc import slowness
 from lab.programs import sanitizer_env
 from lab.traffic import Traffic
 
 
 @pytest.fixture(scope="module")
-def pinned(world):
-    """One pair of programs for the last three tests: the first two leave it steady, the daemon stopped or not."""
+def pair(world):
+    """One pair of programs for the last tests."""
     with Stage(world, "alone") as stage:
         edge = stage.edge()
-        sync = stage.sync(edge, changes={"tlsa_sync": {"hold": "6s"}})
-        sync.wait_steady()
-        yield edge, sync
+        yield edge, stage.sync(edge, start=False, changes={"tlsa_sync": {"hold": "6s"}})
+
+
+@pytest.fixture
+def pinned(pair):
+    """Steady and with its daemon, whatever the test before has left."""
+    edge, sync = pair
+    if not edge.running():
+        edge.start_serving()
+    if not sync.running():
+        sync.start()
+    sync.wait_steady(120)
+    return edge, sync
 
 
 def foreground(sync, *words):
@@ -66,11 +78,13 @@ def test_a_roll_without_the_daemon(world, pinned):
     assert status == 0, shown
     for state in ("HOLDING", "RETIRING", "AGEING", "STEADY"):
         assert state in shown, shown
-    for countdown in ("HOLDING: 3s to go", "AGEING: 2s to go"):
-        assert countdown in shown, shown
+    for state in ("HOLDING", "AGEING"):  # a machine that is busy may leave out a second
+        counted = [int(s) for s in re.findall(rf"\x1b\[K{state}: (\d+)s to go", shown)]
+        assert counted and counted[0] > counted[-1], (counted, shown)
     assert pin.presented_digest() != old
     sync.start()
-    assert sync.state() == "STEADY" and edge.identity()["presented"] == first + 1
+    sync.wait_steady()  # once it has looked at the servers itself
+    assert edge.identity()["presented"] == first + 1
 
 
 def test_interrupted_and_gone_on_with(pinned):
@@ -83,9 +97,9 @@ def test_interrupted_and_gone_on_with(pinned):
     second = sync.command("run", check=False)
     assert second.returncode != 0, "two must not act at the same time"
     driver.send_signal(signal.SIGINT)
-    _, errors = driver.communicate(timeout=30)
+    _, errors = driver.communicate(timeout=30 * slowness())
     assert driver.returncode == 1 and "interrupted" in errors, (told, errors)
-    done = sync.command("rotate", "--wait")
+    done = sync.command("rotate", "--wait", timeout=180)
     assert "waiting for that" in done.stderr and "STEADY" in done.stdout, (done.stdout, done.stderr)
     assert edge.identity()["presented"] == first + 1, "it was one roll, not two"
 

@@ -75,8 +75,8 @@ def test_exim_with_dane(world, served):
     sender = EximSender().start()
     try:
         sent = submit(sender)
-        wait_until(lambda: world.backend.delivered()[sent], 20, f"Exim's message ({sender.log})")
-        delivered = sender.outcomes()[sent]
+        delivered = wait_until(lambda: sender.outcomes()[sent], 30, f"Exim's message ({sender.log})")
+        wait_until(lambda: world.backend.delivered()[sent], 20, "it in the Maildir")
         assert len(delivered) == 1 and " => " in delivered[0] and "CV=dane" in delivered[0], delivered
     finally:
         sender.stop()
@@ -98,7 +98,7 @@ def test_exim_defers_when_the_pin_is_wrong(world, served):
 
 def swaks(letter, *options, check=True):
     return run("swaks", "--server", zones.EDGE, "--helo", "client.lab", "--from", FROM, "--to", TO, "--data", f"@{letter.file}",
-               "--timeout", "15", *options, check=check)
+               "--timeout", "60", *options, check=check)
 
 
 def test_swaks_with_tls(world, served, letter):
@@ -135,7 +135,7 @@ def test_msmtp_by_fingerprint_and_by_trust_file(world, served):
 def test_python_smtplib(world, served, letter):
     context = ssl.create_default_context(cafile=str(served.pem))
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
-    with smtplib.SMTP(zones.MX, 25, local_hostname="client.lab", timeout=15) as smtp:
+    with smtplib.SMTP(zones.MX, 25, local_hostname="client.lab", timeout=60) as smtp:
         smtp.starttls(context=context)
         assert smtp.sendmail(FROM, [TO], letter.wire, ["BODY=8BITMIME"]) == {}
     letter.check(world)
@@ -166,7 +166,7 @@ def talk(argv, letter):
                     assert answer, (line, err.seek(0), err.read())
                     if answer.startswith(code + " "):
                         break
-            assert pipe.wait(15) == 0
+            assert pipe.wait(60) == 0
         finally:
             pipe.kill()
             pipe.wait()

@@ -96,7 +96,7 @@ def test_missing_file_is_named():
 def test_program_does_not_start_with_a_typo():
     program = Danegate(name="typo", changes={"backend": {"connect_timeout": "10x"}})
     program.launch()
-    assert program.proc.wait(10) != 0
+    assert program.proc.wait(30) != 0
     assert "danegate.yaml" in program.log_text() and "10x" in program.log_text()
 
 
@@ -114,7 +114,7 @@ def test_world_readable_secret_is_refused(stage, edge):
     sync = stage.sync(edge, start=False)
     sync.secret.chmod(0o644)
     sync.launch()
-    assert sync.proc.wait(10) != 0
+    assert sync.proc.wait(30) != 0
     assert sync.secret.name in sync.log_text(), sync.log_text()
 
 
@@ -140,7 +140,8 @@ def test_reload_takes_a_new_backend(world, fake, edge):
     with Client().secure() as client:
         assert client.deliver(message(new_id())) == 250
     assert len(fake.accepted) == 1
-    assert edge.serving() and edge.identity(zones.MX)["guard"] == "allowed"
+    wait_until(edge.serving, 20, "the edge to greet")
+    assert edge.identity(zones.MX)["guard"] == "allowed"
 
 
 def test_reload_answers_only_when_every_worker_goes_by_it(fake, edge):

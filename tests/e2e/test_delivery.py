@@ -23,7 +23,7 @@ def test_dane_only_sender_delivers_verified(world, pinned):
     before = world.sender.read_log().tls["Verified"]
     sent = submit(world.sender)
     wait_until(lambda: world.backend.delivered()[sent], 20, "the message in the Maildir")
-    assert world.sender.sent(sent)
+    wait_until(lambda: world.sender.sent(sent), 20, "the sender to have noted it")
     assert world.sender.tls["Verified"] == before + 1
 
 

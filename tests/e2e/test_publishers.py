@@ -32,7 +32,7 @@ def pdns(world):
 
 def exec_changes(pdns, key_file=None):
     command = [str(EXAMPLES / "publish-powerdns"), pdns.api, str(key_file or pdns.api_key)]
-    return {"tlsa_sync": {"publisher": "exec", "rfc2136": None, "exec": {"command": command, "timeout": "5s"}}}
+    return {"tlsa_sync": {"publisher": "exec", "rfc2136": None, "exec": {"command": command, "timeout": "8s"}}}
 
 
 def test_exec_rolls_by_the_api_of_powerdns(pdns, world, stage):
@@ -62,7 +62,7 @@ def test_exec_says_what_the_api_says(pdns, world, stage):
     pdns.pause()
     try:
         wrong.write_text(pdns.api_key.read_text())
-        sync.wait_says("the change may have been made", "had not finished after 5000 ms",
+        sync.wait_says("the change may have been made", "had not finished after 8000 ms",
                        states=["PUBLISHING", "SPREADING"], deadline_s=60)
     finally:
         pdns.resume()

@@ -94,17 +94,24 @@ def test_behind_a_balancer(stage, world, header):
             client.send("EHLO client.lab\r\n")
             with pytest.raises(Closed):
                 client.line()
-        assert balancer.state() == ("UP", "L7OK")
+        wait_until(lambda: balancer.state() == ("UP", "L7OK"), 20, "its checks to pass still")
     for one in (sent, direct):
         wait_until(lambda: world.backend.delivered()[one] == 1, 10, "the message")
         received = received_fields(world.backend, one)
         assert len(received) == 2 and all(f"[{CLIENT}]" in field for field in received), received
-    sessions = [x for x in edge.log_text().splitlines() if " event=session " in x]
-    assert any(f"client={CLIENT}:" in x and f"proxy={balancer.address}:" in x and "accepted=1" in x for x in sessions), sessions
-    # A health check has no client: version 2 can say so, version 1 names the balancer.
-    headers = {x: metric(edge, f'danegate_proxy_headers_total{{result="{x}"}}') for x in ("named", "local")}
-    assert (headers["local"] >= 1 and headers["named"] == 1) if header == "send-proxy-v2" else headers["named"] >= 2, headers
-    assert metric(edge, 'danegate_proxy_headers_total{result="malformed"}') == 1
+
+    def logged():
+        sessions = [x for x in edge.log_text().splitlines() if " event=session " in x]
+        return any(f"client={CLIENT}:" in x and f"proxy={balancer.address}:" in x and "accepted=1" in x for x in sessions)
+
+    def counted():
+        # A health check has no client: version 2 can say so, version 1 names the balancer.
+        headers = {x: metric(edge, f'danegate_proxy_headers_total{{result="{x}"}}') for x in ("named", "local", "malformed")}
+        fine = headers["local"] >= 1 and headers["named"] == 1 if header == "send-proxy-v2" else headers["named"] >= 2
+        return fine and headers["malformed"] == 1
+
+    wait_until(logged, 20, "the session in the log")
+    wait_until(counted, 20, "the headers to be counted")
 
 
 class ProxiedPostfix(MaildirBackend):
@@ -151,10 +158,10 @@ def test_xforward_tells_postfix_of_the_client(stage, world):
     edge = stage.edge(changes={"backend": {"client_info": "xforward"}})
     before = named_in_log(world.backend, "orig_client")
     sent = send_two(world.backend)
-    assert named_in_log(world.backend, "orig_client") == before + 2
+    wait_until(lambda: named_in_log(world.backend, "orig_client") == before + 2, 20, "both in Postfix' log")
     # Our session's id, so that both logs can be joined.
     ids = set(re.findall(rf"orig_queue_id=(\w+), orig_client=unknown\[{CLIENT}\]", world.backend.log_text()))
-    assert any(f"id={i} " in edge.log_text() for i in ids), ids
+    wait_until(lambda: any(f"id={i} " in edge.log_text() for i in ids), 20, f"one of {ids} in our log")
     for one in sent:
         received = received_fields(world.backend, one)
         assert f"[{CLIENT}]" in received[1] and "[127.0.0.1]" in received[0], received
@@ -170,7 +177,7 @@ def test_postfix_takes_danegate_for_the_client(stage, world, how):
         for one in send_two(backend):
             received = received_fields(backend, one)
             assert len(received) == 2 and all(f"[{CLIENT}]" in field for field in received), received
-        assert named_in_log(backend, "client") == before + 2
+        wait_until(lambda: named_in_log(backend, "client") == before + 2, 20, "both in Postfix' log")
     finally:
         if how == "proxy-v2":
             backend.stop()

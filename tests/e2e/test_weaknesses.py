@@ -19,7 +19,7 @@ def test_testssl_reports_no_weakness(world, edge):
     report = RUN / "testssl.json"
     report.unlink(missing_ok=True)
     run("testssl", "--quiet", "--color", "0", "--warnings", "batch", "--nodns", "none", "--ip", zones.EDGE, *CHECKS,
-        "--jsonfile", report, "--starttls", "smtp", f"{zones.MX}:25", check=False, timeout=200)
+        "--jsonfile", report, "--starttls", "smtp", f"{zones.MX}:25", check=False, timeout=180)
     findings = json.loads(report.read_text())
     ids = {f["id"] for f in findings}
     assert {"TLS1_2", "TLS1_3", "heartbleed", "ROBOT", "cipherlist_NULL"} <= ids, ids

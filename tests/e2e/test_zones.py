@@ -5,7 +5,7 @@ import pytest
 
 from lab import zones
 from lab.proc import wait_until
-from lab.query import ask, answers
+from lab.query import answers, must_answer, tlsa_of
 from lab.traffic import roll_under_traffic
 
 
@@ -18,8 +18,7 @@ def shaped(world):
 
 def at_alias():
     """The TLSA set behind the alias."""
-    texts = (t.split() for t in answers(ask(zones.ROOT_SERVER, zones.ALIAS_OWNER + ".", "TLSA"), "TLSA"))
-    return {" ".join(t[:3]) + " " + "".join(t[3:]) for t in texts}
+    return tlsa_of(zones.ROOT_SERVER, zones.ALIAS_OWNER + ".")
 
 
 def test_roll_behind_an_alias(shaped, stage):
@@ -38,10 +37,9 @@ def test_roll_behind_an_alias(shaped, stage):
     world.dns.six.resume()
     sync.wait_steady()
     assert at_alias() == edge.records()
-    text = sync.command("status").stdout
-    assert zones.ROOT_SERVER in text and zones.SIX_SECONDARY in text and "has the alias" in text, text
+    sync.wait_says(zones.ROOT_SERVER, zones.SIX_SECONDARY, "has the alias")
     roll_under_traffic(world, edge, sync)
     assert at_alias() == edge.records()
     for server in world.dns.servers:
-        found = answers(ask(server.address, f"_25._tcp.{zones.MX}.", "CNAME"), "CNAME")
+        found = answers(must_answer(server.address, f"_25._tcp.{zones.MX}.", "CNAME"), "CNAME")
         assert found == [zones.ALIAS_OWNER + "."], (server.name, found)

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "copy.h"
+#include "issue.h"
 #include "misfortune.h"
 
 static const char *const instance_names[W_INSTANCES] = { "edge-1", "edge-2", "edge-3" };
@@ -13,7 +14,7 @@ static const char identity[] = "mx1.example.org";
 
 struct stamp drive_now(struct drive *d)
 {
-	struct reading r = { .wall_ms = INT64_C(1800000000000) + d->w->t + d->w->wall_offset,
+	struct reading r = { .wall_ms = SIM_EPOCH_S * INT64_C(1000) + d->w->t + d->w->wall_offset,
 		             .mono = { d->w->t - d->w->boot_t + 5000 } };
 	(void)snprintf(r.boot, sizeof r.boot, "boot-%u", d->w->boot);
 	return facts_tick(d->facts, &r);
@@ -38,13 +39,7 @@ bool drive_save(struct drive *d, const char *event, const char *words)
 	} else {
 		facts_copy(d->saved, d->facts);
 	}
-	for (size_t i = 0; i < d->w->num_servers; i++) {
-		struct server *s = &d->w->servers[i];
-		if (!s->asked)
-			continue;
-		s->asked_in_span = true;
-		d->w->versions[s->version].seen = true;
-	}
+	world_journalled(d->w);
 	if (d->trace && event != NULL)
 		(void)printf("%9lld  %s: %s\n", (long long)(d->w->t / 1000), event, words == NULL ? "" : words);
 	return true;
@@ -78,6 +73,7 @@ void drive_crash(struct drive *d)
 {
 	struct world *w = d->w;
 	d->num_crashes++;
+	issue_crash(d);
 	for (size_t i = 0; i < w->num_servers; i++)
 		w->servers[i].asked = false; /* and nobody remembers the answer */
 	int64_t down = rng_chance(&w->rng, 200) ? rng_between(&w->rng, 60, 7200) : rng_between(&w->rng, 1, 30);
@@ -110,6 +106,7 @@ void drive_crash(struct drive *d)
 			return;
 		}
 	}
+	issue_restarted(d);
 	set_instances(d);
 }
 
@@ -150,9 +147,11 @@ static void report_instance(struct drive *d, unsigned i)
 				continue;
 			struct key_info *k = &gens[n].keys[gens[n].num_keys++];
 			k->algorithm = a;
+			const struct wcert *c = &in->gens[g].certs[a];
 			k->certified = true;
-			k->not_before.s = 1;
-			k->not_after.s = INT64_C(99999999999);
+			k->issuer = c->self_signed ? CERT_SELF_SIGNED : CERT_CA;
+			k->not_before.s = c->not_before_s;
+			k->not_after.s = c->not_after_s;
 			memcpy(k->chain[0].spki_sha256, in->gens[g].spki[a], 32);
 			memcpy(k->chain[0].spki_sha512, in->gens[g].spki512[a], 64);
 		}
@@ -189,7 +188,7 @@ static void ask_server(struct drive *d, unsigned i)
 	if (!s->alias) {
 		a.set = v->set;
 		a.ttl_s = v->set.num == 0 ? w->negative_ttl_s : v->ttl_s;
-		a.signature_expires.s = 1800000000 + v->signed_until;
+		a.signature_expires.s = SIM_EPOCH_S + v->signed_until;
 		if (v->signed_until <= w->t / 1000)
 			a.validity = VALIDITY_BOGUS;
 		s->asked = true;
@@ -346,6 +345,8 @@ static void ask(struct drive *d, const struct decision *dec, enum ask_kind kind)
 		fail(d, "the guard refuses the swap", why.text);
 		return;
 	}
+	if (kind == ASK_SWAP)
+		issue_check_swap(d, dec->instance, dec->generation);
 	facts_asked(d->facts, dec->instance, kind, dec->generation, drive_now(d));
 	if (!drive_save(d, rollover_action_name(dec->action), dec->why) || crashes(d))
 		return;
@@ -360,7 +361,7 @@ static void ask(struct drive *d, const struct decision *dec, enum ask_kind kind)
 static void wait(struct drive *d, const struct decision *dec)
 {
 	struct world *w = d->w;
-	int64_t ms = dec->wake_ms > 0 ? dec->wake_ms : 1000;
+	int64_t ms = issue_wait_ms(d, dec->wake_ms > 0 ? dec->wake_ms : 1000);
 	bool trouble = d->faults && rng_chance(&w->rng, 80);
 	pass(d, trouble ? rng_upto(&w->rng, ms + 1) : ms);
 	if (trouble)
@@ -389,6 +390,7 @@ bool drive_step(struct drive *d)
 	struct decision dec;
 	struct why event = { 0 };
 	d->num_steps++;
+	issue_run(d);
 	if (d->unsaved && !drive_save(d, NULL, NULL)) {
 		pass(d, d->policy.poll_s * 1000);
 		return d->broken[0] == '\0';
@@ -437,6 +439,9 @@ bool drive_step(struct drive *d)
 		break;
 	case RA_UPDATE:
 		update(d, &dec);
+		break;
+	case RA_CERTIFY:
+		issue_start(d, &dec);
 		break;
 	case RA_PREPARE:
 		ask(d, &dec, ASK_PREPARE);

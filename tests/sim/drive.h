@@ -11,6 +11,17 @@
 #include "tlsa-sync/rollover.h"
 #include "world.h"
 
+/* The issuer's command; it runs until `ends`, and then it has gone so. */
+enum issue_fate { ISSUE_FINE, ISSUE_FAILS, ISSUE_WRONG_KEY, ISSUE_UNHEARD };
+struct issuing {
+	bool runs;
+	unsigned instance;
+	uint64_t generation;
+	enum key_algorithm algorithm;
+	enum issue_fate fate;
+	int64_t ends;
+};
+
 struct drive {
 	struct world *w;
 	struct policy policy;
@@ -22,13 +33,17 @@ struct drive {
 	int64_t full_until;   /* the disk is full: nothing can be journalled */
 	bool unsaved;         /* and something should have been */
 	unsigned forms_other; /* what the operator changes policy.forms to, now and then; 0: never */
+	uint32_t ttl_other;   /* the same of policy.ttl_s */
+	struct issuing issuing;
+	int64_t cert_life_s;
+	int64_t ca_down_until;
 	const char *without;  /* letters of what does not happen here: see main.c */
 	bool guard;
 	bool faults;
 	bool trace;
 	int crash_per_mille;
 	unsigned num_steps, num_crashes, num_updates, num_lost, num_backs, num_edits,
-		num_restored, num_full, num_hands;
+		num_restored, num_full, num_hands, num_issues, num_certificates;
 	char broken[1024]; /* a guard refusal, a state that may not follow, … */
 };
 

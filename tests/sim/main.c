@@ -1,18 +1,19 @@
 /* sim [-n ROLLS] [-s SEED] [-x LETTERS] [-w] [-g] [-j] [-t]: simulated rolls with faults, from seed SEED on, until ROLLS
  * rolls have run. -w: only the world of this seed. -g: without the guard. -j: with the real journal.
  * -t: tell what happens. -x: without what LETTERS stand for: r journals restored, f full disks, c changes
- * of the configuration, e forced emergencies, o DANE off and on. Prints the seed of the first failure. */
+ * of the configuration, e forced emergencies, o DANE off and on, i the
+ * issuer's command. Prints the seed of the first failure. */
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "drive.h"
+#include "issue.h"
 
 struct tally {
 	unsigned worlds, asked, done, back, aborted, crashes, updates, lost, backs, edits, excused, restored, full, emergencies,
-		forced, forgiven, disabled, hands, pairs, steps;
+		forced, forgiven, disabled, hands, pairs, issues, certificates, steps;
 	double simulated_days;
 };
 
@@ -91,6 +92,14 @@ static void policy_make(struct drive *d)
 		.own_rrset = rng_chance(r, d->w->foreign.len != 0 ? 700 : 100),
 		.default_identity = rng_chance(r, 800),
 	};
+	if (rng_chance(r, 200))
+		d->ttl_other = ttls[rng_upto(r, 5)];
+	if (strchr(d->without, 'i') == NULL && rng_chance(r, 300)) {
+		d->policy.issuer = ISSUER_COMMAND;
+		d->policy.retry_s = rng_between(r, 30, 600);
+		d->cert_life_s = rng_between(r, 10000, 500000);
+		d->policy.renew_before_s = rng_chance(r, 500) ? 0 : d->cert_life_s / 2;
+	}
 	/* The zone has room for sixteen records. */
 	bool small = d->w->num_instances == 1 && d->w->foreign.len == 0;
 	if (small && rng_chance(r, 300))
@@ -155,7 +164,9 @@ static void calm(struct drive *d)
 {
 	struct world *w = d->w;
 	d->faults = false;
-	d->full_until = 0;
+	d->full_until = d->ca_down_until = 0;
+	if (d->policy.issuer == ISSUER_COMMAND)
+		w->wall_offset = 0; /* else a certificate may be one of next week's for long */
 	for (size_t i = 0; i < w->num_servers; i++) {
 		w->servers[i].silent_until = 0;
 		w->servers[i].stuck_until = 0;
@@ -191,7 +202,7 @@ static bool must_finish(struct drive *d, struct tally *t, int64_t *last)
 		if (!drive_step(d))
 			return false;
 		count_end(d, t, last);
-		if (asked && t->done > done && f->settled.count_ms != 0)
+		if (asked && t->done > done && f->settled.count_ms != 0 && issue_all_good(d))
 			return true;
 	}
 	struct decision dec;
@@ -211,6 +222,8 @@ static void count(const struct drive *d, struct tally *t)
 	t->restored += d->num_restored;
 	t->full += d->num_full;
 	t->hands += d->num_hands;
+	t->issues += d->num_issues;
+	t->certificates += d->num_certificates;
 	t->excused += d->w->num_excused;
 	t->forgiven += d->w->num_forgiven;
 	t->steps += d->num_steps;
@@ -305,10 +318,12 @@ static void print(const struct tally *t, bool ok)
 {
 	(void)printf("%u worlds (%u pairs of MX hosts), %u rolls (%u done, %u rolled back, %u aborted), %u emergencies, %u forced "
 	             "(%u sets forgiven), %u times off (%u keys by hand), %u crashes, %u journals restored, %u disks full, "
-	             "%u updates (%u of unknown outcome), %u servers turned back, %u edits by hand (%u excused), %u decisions, "
+	             "%u updates (%u of unknown outcome), %u servers turned back, %u edits by hand (%u excused), %u certificates "
+	             "(%u runs of the issuer), %u decisions, "
 	             "%.0f days: %s\n",
 	             t->worlds, t->pairs, ended(t), t->done, t->back, t->aborted, t->emergencies, t->forced, t->forgiven, t->disabled,
-	             t->hands, t->crashes, t->restored, t->full, t->updates, t->lost, t->backs, t->edits, t->excused, t->steps,
+	             t->hands, t->crashes, t->restored, t->full, t->updates, t->lost, t->backs, t->edits, t->excused, t->certificates, t->issues,
+	             t->steps,
 	             t->simulated_days, ok ? "0 violations" : "FAILED");
 }
 

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "copy.h"
+#include "issue.h"
 
 static struct winstance *some_instance(struct world *w)
 {
@@ -39,7 +40,8 @@ static void turns_back(struct drive *d, const struct decision *dec, unsigned i)
 	struct server *s = &w->servers[i];
 	unsigned old = (unsigned)rng_upto(&w->rng, (int64_t)w->num_versions);
 	if (i == 0 || !s->there || s->alias || s->back_until != 0 || old >= s->version || !seen_in_time(d, dec) ||
-	    !world_safe_version(w, old) || w->versions[old].signed_until <= w->t / 1000)
+	    !world_safe_version(w, old) || w->versions[old].signed_until <= w->t / 1000 ||
+	    (w->foreign.len != 0 && tlsa_set_has(&w->versions[old].set, &w->foreign) && issue_soon(d)))
 		return;
 	world_serve(w, i, old);
 	s->back_until = w->t + rollover_gap_ms(&d->policy) + rng_between(&w->rng, 10, 2000) * 1000;
@@ -119,7 +121,7 @@ static void backup(struct drive *d, const struct decision *dec, unsigned i)
 	d->backup_t = d->w->t;
 }
 
-/* The operator wants other algorithms from the next key on, or other forms of record. */
+/* The operator wants other algorithms from the next key on, other forms of record, another TTL. */
 static void configured(struct drive *d, const struct decision *dec, unsigned i)
 {
 	(void)dec, (void)i;
@@ -131,16 +133,27 @@ static void configured(struct drive *d, const struct decision *dec, unsigned i)
 		d->policy.forms = d->forms_other;
 		d->forms_other = forms;
 	}
+	if (d->ttl_other != 0 && rng_chance(&w->rng, 500)) {
+		uint32_t ttl_s = d->policy.ttl_s;
+		d->policy.ttl_s = w->our_ttl_s = d->ttl_other;
+		d->ttl_other = ttl_s;
+	}
 	unsigned algorithms = 1U << KEY_ECDSA_P256 | (rng_chance(&w->rng, 500) ? 1U << KEY_RSA_3072 : 0);
 	for (size_t k = 0; k < w->num_instances && w->num_instances < W_INSTANCES; k++)
 		w->instances[k].algorithms = algorithms;
+}
+
+static void ca_down(struct drive *d, const struct decision *dec, unsigned i)
+{
+	(void)dec, (void)i;
+	d->ca_down_until = d->w->t + rng_between(&d->w->rng, 100, 40000) * 1000;
 }
 
 void misfortune(struct drive *d, const struct decision *dec)
 {
 	static void (*const all[])(struct drive *, const struct decision *, unsigned) = {
 		stuck, silent, turns_back, turns_back, joins_or_leaves, zone_edited, stranger_goes,
-		down, guarded, clock_jumps, crash, disk_full, backup, configured,
+		down, guarded, clock_jumps, crash, disk_full, backup, configured, ca_down,
 	};
 	unsigned server = (unsigned)rng_upto(&d->w->rng, (int64_t)d->w->num_servers);
 	all[rng_upto(&d->w->rng, sizeof all / sizeof all[0])](d, dec, server);

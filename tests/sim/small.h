@@ -18,8 +18,9 @@
 enum { S_SERVERS = 2, S_INSTANCES = 2, S_GENERATIONS = 6, S_RECORDS = 16, S_HELD = 12, S_CHOICES = 48 };
 
 /* Beside a tick the other times of the policy are such that there are few of them: an
- * answer is fresh for one tick, a pause of two is a gap, a message can be two ticks late. */
-enum { TICK_S = 300, SMALL_POLL_S = 70, SMALL_WATCH_S = 130 };
+ * answer is fresh for one tick, a pause of two is a gap, a message can be three ticks late: longer
+ * than two of the shortest TTLs. */
+enum { TICK_S = 200, SMALL_POLL_S = 45, SMALL_WATCH_S = 130 };
 #define TICK_MS (TICK_S * INT64_C(1000))
 
 /* A record as a number: its form, algorithm, instance and generation. The forms beyond FORM_NUM are

@@ -197,6 +197,8 @@ static void step_wait(struct small_run *r)
 	if (way != 1)
 		say(r, ", and the wall clock jumps by %lld ticks", (long long)way);
 	tick(r, way);
+	if (way != 1)
+		tick(r, 1); /* as after a boot: what comes next is after it */
 }
 
 static void step_record(struct small_run *r)

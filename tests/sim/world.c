@@ -27,6 +27,7 @@ struct wgen *world_new_gen(struct world *w, unsigned instance)
 			memcpy(in->gens[i].spki[a], &r, sizeof r);
 			memset(in->gens[i].spki512[a], 0xa5, 64);
 			memcpy(in->gens[i].spki512[a], &r, sizeof r);
+			in->gens[i].certs[a] = (struct wcert){ 1, true, 1, INT64_C(99999999999) };
 		}
 		return &in->gens[i];
 	}
@@ -48,6 +49,14 @@ static const struct wgen *gen_of(const struct world *w, unsigned instance, uint6
 	return NULL;
 }
 
+static bool first_certificates(const struct wgen *g)
+{
+	for (unsigned a = 0; a < KEY_NUM_ALGORITHMS; a++)
+		if ((g->algorithms >> a & 1) && g->certs[a].serial != 1)
+			return false;
+	return true;
+}
+
 /* Does a client that holds `v` accept what the instance would present: for each kind of record
  * in it, whatever algorithm it asks for? Denial is no pin; but unless DANE is switched off, nobody
  * may be left who was told that there is none when the next key comes. */
@@ -60,7 +69,7 @@ static bool accepts(const struct world *w, const struct version *v, unsigned ins
 	for (size_t i = 0; i < v->set.num; i++) {
 		const struct tlsa *t = &v->set.items[i];
 		if (w->foreign.len != 0 && tlsa_eq(t, &w->foreign)) {
-			if (generation != w->instances[instance].first)
+			if (generation != w->instances[instance].first || !first_certificates(g))
 				return false;
 		} else {
 			kinds[t->matching == 1 ? FORM_311 : FORM_312] = true;
@@ -83,7 +92,9 @@ static int64_t held_until(const struct world *w, const struct span *s)
 	if (s->to == INT64_MAX)
 		return INT64_MAX;
 	const struct version *v = &w->versions[s->version];
-	int64_t ttl = v->set.num == 0 ? w->negative_ttl_s : v->by_hand && !v->seen ? w->our_ttl_s : v->ttl_s;
+	const struct version *chosen = &w->versions[v->ttl_from];
+	bool known = (!chosen->by_hand || chosen->ttl_seen_at != 0) && !s->lost;
+	int64_t ttl = v->set.num == 0 ? w->negative_ttl_s : known || v->ttl_s < w->our_ttl_s ? v->ttl_s : w->our_ttl_s;
 	int64_t until = s->to + (s->unseen ? 1 : 2) * ttl * 1000 + w->margin_ms;
 	if (s->unseen)
 		return until;
@@ -99,7 +110,7 @@ static void mismatch(struct world *w, const struct span *s, unsigned in)
 	/* who was told that there is no record does not defer */
 	if (v->forgiven && (v->set.num == 0 || s->to == INT64_MAX || w->stale_ms > 0 || w->check_signatures || w->t < s->to + w->exposure_ms))
 		return;
-	if (v->by_hand && !v->seen) {
+	if (v->by_hand && v->seen_at == 0) {
 		v->excused = true;
 		w->num_excused++;
 		return;
@@ -146,13 +157,14 @@ void world_serve(struct world *w, unsigned server, unsigned version)
 			w->spans[i].to = w->t;
 			/* An old version that came and went unseen. */
 			w->spans[i].unseen = (s->back_until != 0 || s->forgotten) && !s->asked_in_span;
+			w->spans[i].lost = w->spans[i].lost && !s->asked_in_span;
 		}
 	}
 	s->version = version;
 	s->asked = s->asked_in_span = s->forgotten = false;
 	if (s->there && !s->alias) {
 		assert(w->num_spans < W_SPANS);
-		w->spans[w->num_spans++] = (struct span){ server, version, w->t, INT64_MAX, false };
+		w->spans[w->num_spans++] = (struct span){ server, version, w->t, INT64_MAX, false, false };
 	}
 	world_check(w);
 }
@@ -160,8 +172,10 @@ void world_serve(struct world *w, unsigned server, unsigned version)
 /* The primary makes a new version of its set; the others will follow. */
 static void publish(struct world *w, struct version v, bool by_hand)
 {
+	v.made_at = w->t;
 	v.by_hand = by_hand;
-	v.seen = v.excused = v.forgiven = false;
+	v.seen_at = v.ttl_seen_at = 0;
+	v.excused = v.forgiven = false;
 	for (unsigned i = 0; i < w->num_instances; i++)
 		v.told[i] = w->instances[i].presented;
 	v.signed_until = w->t / 1000 + w->signature_life_s;
@@ -186,6 +200,7 @@ bool world_hand_edit(struct world *w)
 		return false;
 	if (rng_chance(&w->rng, 300)) {
 		v.ttl_s = rng_chance(&w->rng, 500) ? 86400 : 60;
+		v.ttl_from = (unsigned)w->num_versions;
 		publish(w, v, true);
 		return true;
 	}
@@ -212,8 +227,29 @@ void world_tell(struct world *w)
 			w->versions[w->spans[i].version].told[in] = w->instances[in].presented;
 }
 
+void world_journalled(struct world *w)
+{
+	for (size_t i = 0; i < w->num_servers; i++) {
+		struct server *s = &w->servers[i];
+		struct version *v = &w->versions[s->version], *chosen = &w->versions[v->ttl_from];
+		if (!s->asked)
+			continue;
+		s->asked_in_span = true;
+		if (v->seen_at == 0)
+			v->seen_at = w->t;
+		if (v->set.num > 0 && chosen->ttl_seen_at == 0)
+			chosen->ttl_seen_at = w->t;
+	}
+}
+
 void world_forget(struct world *w, int64_t t)
 {
+	for (size_t i = 0; i < w->num_versions; i++) {
+		struct version *v = &w->versions[i];
+		v->seen_at = v->seen_at > t ? 0 : v->seen_at;
+		v->ttl_seen_at = v->ttl_seen_at > t ? 0 : v->ttl_seen_at;
+		v->by_hand = v->by_hand || v->made_at >= t;
+	}
 	for (size_t i = 0; i < w->num_servers; i++) {
 		w->servers[i].asked = w->servers[i].asked_in_span = false;
 		w->servers[i].forgotten = true;
@@ -222,10 +258,7 @@ void world_forget(struct world *w, int64_t t)
 		if (w->spans[i].to <= t)
 			continue;
 		w->spans[i].unseen = true;
-		if (w->spans[i].from >= t) {
-			w->versions[w->spans[i].version].by_hand = true;
-			w->versions[w->spans[i].version].seen = false;
-		}
+		w->spans[i].lost = w->spans[i].from >= t;
 	}
 }
 
@@ -237,8 +270,11 @@ void world_update(struct world *w, const struct tlsa_set *adds, const struct tls
 		return;
 	tlsa_set_subtract(&v.set, deletes);
 	bool same = tlsa_set_eq(&before, &v.set);
-	if (adds->num > 0 && (!same || rng_chance(&w->rng, 500)))
-		v.ttl_s = ttl_s; /* Knot keeps the TTL of what is there already, others change it */
+	/* Knot keeps the TTL of what is there already, others change it */
+	if (adds->num > 0 && (!same || rng_chance(&w->rng, 500))) {
+		v.ttl_s = ttl_s;
+		v.ttl_from = (unsigned)w->num_versions;
+	}
 	if (same && v.ttl_s == w->versions[w->num_versions - 1].ttl_s)
 		return;
 	publish(w, v, false);

@@ -18,8 +18,11 @@ struct version {
 	struct tlsa_set set;
 	uint32_t ttl_s;
 	int64_t signed_until; /* true time, seconds */
-	bool by_hand;         /* somebody else's edit… */
-	bool seen;            /* …that the controller was ever told of: else nobody can know its TTL */
+	unsigned ttl_from;    /* the version that first had this TTL: whoever made that chose it */
+	int64_t made_at;
+	bool by_hand;         /* somebody else's edit */
+	int64_t seen_at;      /* true time: when the controller first journalled that it is served; 0: never */
+	int64_t ttl_seen_at;  /* of the one that first had a TTL: the same of any version that has it */
 	bool excused;         /* it broke the promise by hand, before anybody could see it */
 	bool forgiven;        /* it does not match what the operator forced in an emergency */
 	uint64_t told[W_INSTANCES]; /* of a denial: who trusts it met these; the next key is not for them */
@@ -31,6 +34,7 @@ struct span {
 	unsigned server, version;
 	int64_t from, to;
 	bool unseen; /* the controller was never answered in this time: then only one TTL is promised */
+	bool lost;   /* and nothing is left of it in the journal: then it is the TTL that is configured */
 };
 
 struct server {
@@ -46,11 +50,20 @@ struct server {
 	bool forgotten;     /* an older journal was restored since */
 };
 
+/* A certificate; true time as the wall clock would show it. */
+enum { SIM_EPOCH_S = 1800000000 };
+struct wcert {
+	unsigned serial; /* 1: the first the key had */
+	bool self_signed;
+	int64_t not_before_s, not_after_s;
+};
+
 struct wgen {
 	uint64_t number; /* 0: none */
 	unsigned algorithms; /* 1u << enum key_algorithm */
 	uint8_t spki[KEY_NUM_ALGORITHMS][32];
 	uint8_t spki512[KEY_NUM_ALGORITHMS][64];
+	struct wcert certs[KEY_NUM_ALGORITHMS];
 };
 
 struct winstance {
@@ -93,7 +106,7 @@ struct world {
 	size_t num_instances;
 	struct winstance instances[W_INSTANCES];
 	struct late late[W_LATE];
-	struct tlsa foreign; /* somebody's record that fits only the first key; len 0: none */
+	struct tlsa foreign; /* somebody's record that fits only the first key's first certificate; len 0: none */
 	unsigned num_excused, num_forgiven;
 	char broken[512];    /* the first broken promise */
 	/* last, so that what is not used need not be cleared */
@@ -105,7 +118,13 @@ struct world {
  * instance presents, for each kind of record in it and each algorithm? The first
  * failure is kept in w->broken. A set that somebody edited by hand, and that no server
  * has yet told the controller of, is excused and counted. Held: what a server serves or served until less
- * than two TTLs ago (a resolver, and a sender that keeps it for as long again). */
+ * than two TTLs ago (a resolver, and a sender that keeps it for as long again).
+ *
+ * A TTL that somebody set by hand counts as soon as one answer that had it is in the journal: an answer with that
+ * set, or with what an update of ours made of it. Until then it counts as the TTL that is configured, unless it is
+ * shorter. No controller could do better: had it been that, every answer and every outcome would have been the
+ * same. An old journal that is restored takes back what was learned since it was copied; what was served only
+ * then and gone before the next answer is as unknown as that. */
 void world_check(struct world *w);
 
 /* world_run moves the world to true time `until`, checking at each change. */
@@ -120,6 +139,8 @@ bool world_hand_edit(struct world *w);
 void world_hand_clean(struct world *w);
 /* Senders who were told that there is no record are left with the keys presented now. */
 void world_tell(struct world *w);
+/* The controller has journalled what it was last answered. */
+void world_journalled(struct world *w);
 /* Nobody remembers what was learned since `t`: a journal was restored. */
 void world_forget(struct world *w, int64_t t);
 void world_late(struct world *w, const struct late *late);

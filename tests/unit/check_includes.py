@@ -23,9 +23,9 @@ BELOW = {
 }
 # The pin guard decides over TLSA values, which are pure values of `dns`.
 SIBLINGS = {("certs", "dns/tlsa.h"), ("certs", "dns/name.h")}
-SUFFIX = re.compile(r"_(uv|ssl|ldns|ares|ub|fs|db)$")
+SUFFIX = re.compile(r"_(uv|ssl|ldns|ares|ub|fs|db|curl)$")
 IMPURE = re.compile(
-    r"^(uv|ares|unbound|sqlite3|microhttpd|seccomp|time|unistd|fcntl|poll|pthread|dirent|netdb)\.h$|^(openssl|ldns)/|^sys/(?!types|un|socket)")
+    r"^(uv|ares|unbound|sqlite3|microhttpd|seccomp|time|unistd|fcntl|poll|pthread|dirent|netdb)\.h$|^(openssl|ldns|curl)/|^sys/(?!types|un|socket)")
 # gmtime_r turns a number into a date and reads no clock.
 ALLOWED = {("base/instant.c", "time.h")}
 # Programs' entry points and commands are shells by nature.

@@ -14,6 +14,7 @@ defaults
   timeout connect 5s
   timeout client 60s
   timeout server 60s
+  timeout check 20s
 frontend smtp
   bind {address}:25
   default_backend edge

@@ -4,6 +4,7 @@ import socket
 import ssl
 
 from . import zones
+from .proc import slowness
 
 
 class Closed(EOFError):
@@ -13,8 +14,8 @@ class Closed(EOFError):
 class Client:
     """`Client()` connects and reads the greeting; secure() does EHLO, STARTTLS and the second EHLO."""
 
-    def __init__(self, address=zones.EDGE, port=25, timeout_s=20, greeting=True, source=None):
-        self.sock = socket.create_connection((address, port), timeout=timeout_s, source_address=source and (source, 0))
+    def __init__(self, address=zones.EDGE, port=25, timeout_s=30, greeting=True, source=None):
+        self.sock = socket.create_connection((address, port), timeout=timeout_s * slowness(), source_address=source and (source, 0))
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.buffer = b""
         self.capabilities = []

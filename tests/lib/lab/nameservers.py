@@ -186,7 +186,9 @@ class Unbound(Server):
         return self
 
     def flush(self, name="."):
+        """Forgets what was answered, and who did not answer."""
         run("unbound-control", "-c", self.conf, "flush_zone", name)
+        run("unbound-control", "-c", self.conf, "flush_infra", "all")
 
 
 def wait_answering(servers, zone, deadline_s=20):

@@ -5,7 +5,7 @@ import smtplib
 import ssl
 
 from . import zones
-from .proc import RUN, LabError, run
+from .proc import RUN, LabError, run, slowness
 
 
 def make_certificate(name, host):
@@ -35,7 +35,7 @@ def presented_certificate(address=zones.EDGE, port=25, sni=zones.MX, version=Non
     context.verify_mode = ssl.CERT_NONE
     if version:
         context.minimum_version = context.maximum_version = version
-    with smtplib.SMTP(address, port, local_hostname="check.lab", timeout=10) as smtp:
+    with smtplib.SMTP(address, port, local_hostname="check.lab", timeout=20 * slowness()) as smtp:
         smtp.ehlo()
         code, text = smtp.docmd("STARTTLS")
         if code != 220:

@@ -132,6 +132,7 @@ def greets(host, port):
 
 QUEUED = re.compile(r"postfix/cleanup\[\d+\]: (\w+): message-id=<([^>]*)@id\.lab>")
 OUTCOME = re.compile(r"postfix/\w+\[\d+\]: (\w+): to=<[^>]*>,.* status=(\w+) (\(.*\))$")
+UNSURE = re.compile(r"postfix/smtp\[\d+\]: (\w+): .*message may be sent more than once")
 TLS = re.compile(r"postfix/smtp\[\d+\]: (\w+) TLS connection established to (\S+):")
 
 
@@ -150,8 +151,8 @@ class Sender(Postfix):
             "smtp_tls_loglevel": "1",
             "smtp_tls_connection_reuse": "no",
             "smtp_connection_cache_on_demand": "no",
-            "smtp_connect_timeout": "5s",
-            "smtp_helo_timeout": "10s",
+            "smtp_connect_timeout": "15s",
+            "smtp_helo_timeout": "30s",
             "smtp_data_done_timeout": "60s",
             "default_destination_concurrency_failed_cohort_limit": "0",
             "default_destination_concurrency_limit": "10",
@@ -165,9 +166,12 @@ class Sender(Postfix):
         self.outcomes = collections.defaultdict(list)  # message id -> ["sent", "deferred", …] in order
         self.reasons = collections.Counter()  # text of what was not sent -> times
         self.tls = collections.Counter()  # "Verified" etc. -> connections
+        self.unsure = set()  # message ids that may have been taken although no answer was heard
 
     def read_log(self):
         for line in self.new_log_lines():
+            if m := UNSURE.search(line):
+                self.unsure.add(self.id_of.get(m[1], m[1]))
             if m := QUEUED.search(line):
                 self.id_of[m[1]] = m[2]
             elif m := OUTCOME.search(line):

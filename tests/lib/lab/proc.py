@@ -35,7 +35,7 @@ def wait_until(predicate, deadline_s, what, every_s=0.05):
             if value:
                 return value
             last = None
-        except (OSError, LabError, LookupError, ValueError, EOFError) as e:
+        except (OSError, LabError, LookupError, ValueError, EOFError, subprocess.TimeoutExpired) as e:
             last = e
         if time.monotonic() >= end:
             because = f" (last: {last})" if last else ""
@@ -135,7 +135,7 @@ class Proc:
         except subprocess.TimeoutExpired:
             raise LabError(f"{self.argv[0]} did not end within {timeout_s:g} s") from None
 
-    def stop(self, timeout_s=10):
+    def stop(self, timeout_s=20):
         """SIGTERM, then SIGKILL to everyone left. Returns the exit status."""
         if self.popen is None:
             return None
@@ -144,7 +144,7 @@ class Proc:
         if self.running():
             self.popen.terminate()
             try:
-                self.popen.wait(timeout_s)
+                self.popen.wait(timeout_s * slowness())
             except subprocess.TimeoutExpired:
                 send_signal(family, signal.SIGKILL)
                 self.popen.wait()

@@ -11,7 +11,7 @@ import subprocess
 from pathlib import Path
 
 from . import zones
-from .proc import PROJECT, RUN, LabError, Proc, children_of, run, send_signal, wait_until
+from .proc import PROJECT, RUN, LabError, Proc, children_of, run, send_signal, slowness, wait_until
 
 REPORTS = RUN / "sanitizer"  # a file in here is a finding of ASan or UBSan
 
@@ -78,10 +78,10 @@ def merged(base, changes):
     return result
 
 
-def ask_line(path, line, timeout_s=10, until_close=False):
+def ask_line(path, line, timeout_s=30, until_close=False):
     """One line to a unix socket; the answer line, or everything until the server closes."""
     with socket.socket(socket.AF_UNIX) as s:
-        s.settimeout(timeout_s)
+        s.settimeout(timeout_s * slowness())
         s.connect(str(path))
         s.sendall(line.encode() + b"\n")
         data = b""
@@ -142,7 +142,7 @@ class Program:
     def stop(self):
         if self.proc:
             self.proc.resume()
-            status = self.proc.stop(timeout_s=20)
+            status = self.proc.stop(timeout_s=30)
             self.proc = None
             return status
         return None
@@ -195,7 +195,7 @@ class Danegate(Program):
 
     def control(self, **request):
         """One request on the control socket; the answer, whatever it says."""
-        return json.loads(ask_line(self.control_socket, json.dumps(request), timeout_s=30))
+        return json.loads(ask_line(self.control_socket, json.dumps(request)))
 
     def ready(self):
         return self.control(do="hello")["ok"]
@@ -225,8 +225,7 @@ class Danegate(Program):
         """Is a generation presented, and does the edge greet?"""
         if not self.identity()["presented"]:
             return False
-        with socket.create_connection((self.address, 25), timeout=3) as s:
-            s.settimeout(3)
+        with socket.create_connection((self.address, 25), timeout=10) as s:
             return s.recv(100).startswith(b"220")
 
     def start_serving(self, deadline_s=20):
@@ -246,7 +245,7 @@ class Danegate(Program):
         """kill -9 of the supervisor. Its workers must end by themselves."""
         workers = self.workers()
         super().crash()
-        wait_until(lambda: not any(Path(f"/proc/{w}").exists() for w in workers), 10, "orphaned workers to end")
+        wait_until(lambda: not any(Path(f"/proc/{w}").exists() for w in workers), 30, "orphaned workers to end")
 
     def reload(self):
         """SIGHUP by way of the control socket, which answers with what came of it."""
@@ -317,7 +316,7 @@ class TlsaSync(Program):
                 break
             shown += part
         os.close(ours)
-        return child.wait(timeout=60), shown.decode(errors="replace")
+        return child.wait(timeout=60 * slowness()), shown.decode(errors="replace")
 
     def ready(self):
         return bool(self.show("show info"))

@@ -9,7 +9,7 @@ import dns.tsigkeyring
 import dns.update
 import dns.zone
 
-from .proc import LabError
+from .proc import LabError, slowness, wait_until
 
 
 def ask(address, name, rrtype, timeout_s=1.0):
@@ -31,6 +31,18 @@ def answers(reply, rrtype):
     return [r.to_text() for rrset in reply.answer if rrset.rdtype == wanted for r in rrset]
 
 
+def must_answer(address, name, rrtype, patience_s=20):
+    """As ask, of a server that is to answer: asks again for so long, and then fails. Silence is no answer."""
+    found = []
+
+    def answered():
+        found.append(ask(address, name, rrtype))
+        return found[-1] is not None
+
+    wait_until(answered, patience_s, f"{address} to answer a question for {name} {rrtype}")
+    return found[-1]
+
+
 def serial_at(address, zone):
     reply = ask(address, zone + ".", "SOA", timeout_s=0.5)
     found = answers(reply, "SOA")
@@ -39,7 +51,11 @@ def serial_at(address, zone):
 
 def tlsa_at(address, host):
     """The TLSA set of host's port 25 as one server serves it now: a set of '3 1 1 hex'."""
-    texts = (t.split() for t in answers(ask(address, f"_25._tcp.{host}.", "TLSA"), "TLSA"))
+    return tlsa_of(address, f"_25._tcp.{host}.")
+
+
+def tlsa_of(address, owner):
+    texts = (t.split() for t in answers(must_answer(address, owner, "TLSA"), "TLSA"))
     return {" ".join(t[:3]) + " " + "".join(t[3:]) for t in texts}
 
 
@@ -55,7 +71,7 @@ def _keyring(key):
 
 def transfer(address, zone, key):
     """The whole zone as master file text, signatures included."""
-    messages = dns.query.xfr(address, zone, keyring=_keyring(key), keyname=key.name, relativize=False, timeout=5)
+    messages = dns.query.xfr(address, zone, keyring=_keyring(key), keyname=key.name, relativize=False, timeout=20 * slowness())
     return dns.zone.from_xfr(messages, relativize=False).to_text()
 
 
@@ -70,6 +86,6 @@ def update_set(address, zone, key, owner, rrtype, records, ttl_s):
     change.delete(owner, rrtype)
     for record in records:
         change.add(owner, ttl_s, rrtype, record)
-    reply = dns.query.tcp(change, address, timeout=5)
+    reply = dns.query.tcp(change, address, timeout=20 * slowness())
     if reply.rcode() != dns.rcode.NOERROR:
         raise LabError(f"update of {owner} at {address}: {dns.rcode.to_text(reply.rcode())}")

@@ -155,7 +155,9 @@ remote:
         for server in reversed(self.servers):
             server.start()
         ns.wait_answering(self.servers, zones.ZONE)
+        self._wait_validated()
 
+    def _wait_validated(self):
         def validates():
             self.resolver.flush()
             return is_secure(zones.RESOLVER, zones.MX, "A")
@@ -173,7 +175,7 @@ remote:
     def write_tlsa(self, host, records, ttl_s=zones.TTL_S):
         """Replaces host's TLSA set by hand and waits until every server has it."""
         self.send_tlsa(host, records, ttl_s)
-        wait_until(lambda: all(tlsa_at(s.address, host) == set(records) for s in self.servers), 15,
+        wait_until(lambda: all(tlsa_at(s.address, host) == set(records) for s in self.servers), 30,
                    f"the TLSA set of {host} on every server")
         self.resolver.flush()
 
@@ -208,8 +210,13 @@ remote:
                 server.start()
         ns.wait_answering(self.servers, zones.ZONE)
         self.knot.thaw(zones.ZONE)
-        want = serial_at(zones.PRIMARY, zones.ZONE)
-        wait_until(lambda: all(serial_at(s.address, zones.ZONE) == want for s in self.servers), 20, "equal serials everywhere")
+
+        def in_step():
+            serials = {serial_at(s.address, zones.ZONE) for s in self.servers}
+            return len(serials) == 1 and None not in serials
+
+        wait_until(in_step, 30, "equal serials everywhere")
+        self._wait_validated()  # the resolver may have noted that a server was silent
 
 
 class World:

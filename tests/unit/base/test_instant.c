@@ -1,5 +1,7 @@
 #include "base/instant.h"
 
+#include <stdio.h>
+
 #include "tests/unit/unit.h"
 
 static void wall_times_print_as_rfc3339(void **state)
@@ -75,10 +77,67 @@ static void printed_durations_parse_back(void **state)
 	assert_string_equal(text, "-1h30m");
 }
 
+static void dates_are_days_of_the_calendar(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *text;
+		enum ec ec;
+		int64_t s;
+	} cases[] = {
+		/* from `date -u -d DATE +%s` */
+		{ "1970-01-01", EC_OK, 0 },
+		{ "1970-01-02", EC_OK, 86400 },
+		{ "2000-02-29", EC_OK, 951782400 },
+		{ "2000-03-01", EC_OK, 951868800 },
+		{ "2024-02-29", EC_OK, 1709164800 },
+		{ "2027-01-31", EC_OK, 1801353600 },
+		{ "2027-12-31", EC_OK, 1830211200 },
+		{ "9999-12-31", EC_OK, 253402214400 },
+		{ "2100-02-29", EC_RANGE, 0 },
+		{ "2027-02-29", EC_RANGE, 0 },
+		{ "2027-04-31", EC_RANGE, 0 },
+		{ "2027-12-32", EC_RANGE, 0 },
+		{ "2027-00-10", EC_RANGE, 0 },
+		{ "2027-13-01", EC_RANGE, 0 },
+		{ "2027-01-00", EC_RANGE, 0 },
+		{ "1969-12-31", EC_RANGE, 0 },
+		{ "0000-00-00", EC_RANGE, 0 },
+		{ "", EC_SYNTAX, 0 },
+		{ "2027-1-31", EC_SYNTAX, 0 },
+		{ "2027-01-3", EC_SYNTAX, 0 },
+		{ "2027-01-31Z", EC_SYNTAX, 0 },
+		{ "2027/01/31", EC_SYNTAX, 0 },
+		{ "-027-01-31", EC_SYNTAX, 0 },
+		{ "2027-01--1", EC_SYNTAX, 0 },
+		{ "20270131-9", EC_SYNTAX, 0 },
+	};
+	for (size_t i = 0; i < NUM(cases); i++) {
+		struct wall t = { 7 };
+		assert_int_equal(date_parse(slice_str(cases[i].text), &t), cases[i].ec);
+		assert_true(t.s == cases[i].s);
+	}
+	/* Every day is the one after the day before. */
+	static const int days[] = { 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31 };
+	int64_t want = 0;
+	for (int y = 1970; y < 2401; y++) {
+		bool leap = (y % 4 == 0 && y % 100 != 0) || y % 400 == 0;
+		for (int m = 0; m < 12; m++)
+			for (int d = 1; d <= days[m] + (leap && m == 1); d++, want += 86400) {
+				char text[32];
+				struct wall t;
+				(void)snprintf(text, sizeof text, "%04d-%02d-%02d", y, m + 1, d);
+				assert_int_equal(date_parse(slice_str(text), &t), EC_OK);
+				assert_true(t.s == want);
+			}
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(wall_times_print_as_rfc3339),
+		cmocka_unit_test(dates_are_days_of_the_calendar),
 		cmocka_unit_test(durations_parse_whole_or_not_at_all),
 		cmocka_unit_test(printed_durations_parse_back),
 	};

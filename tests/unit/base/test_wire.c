@@ -103,7 +103,7 @@ static void start(struct server *s, uv_thread_t *thread)
 	uv_timer_init(&s->loop, &s->timer);
 	s->stop.data = s->timer.data = s;
 	struct why why = { 0 };
-	struct wire_events events = { on_line, on_close };
+	struct wire_events events = { .on_line = on_line, .on_close = on_close };
 	assert_int_equal(wire_listen(&s->loop, s->path, 0600, 1000, events, on_open, s, &s->listener, &why), EC_OK);
 	uv_thread_create(thread, run_server, s);
 }
@@ -201,7 +201,7 @@ static void a_live_socket_is_not_stolen_and_a_stale_one_is(void **state)
 	uv_loop_init(&loop);
 	struct wire_listener *l = NULL;
 	struct why why = { 0 };
-	struct wire_events events = { on_line, on_close };
+	struct wire_events events = { .on_line = on_line, .on_close = on_close };
 	assert_int_equal(wire_listen(&loop, s.path, 0600, 100, events, NULL, NULL, &l, &why), EC_EXISTS);
 	stop(&s, &thread);
 
@@ -229,12 +229,74 @@ static void a_failed_connect_is_told_once(void **state)
 	uv_loop_t loop;
 	uv_loop_init(&loop);
 	struct wire *w = NULL;
-	struct wire_events events = { on_line, on_close };
+	struct wire_events events = { .on_line = on_line, .on_close = on_close };
 	assert_int_equal(wire_connect(&loop, "/tmp/danegate-no-such-socket", events, &s, &w), EC_OK);
 	wire_send(w, SLICE_LIT("queued before it fails"));
 	uv_run(&loop, UV_RUN_DEFAULT);
 	assert_int_equal(s.num_closed, 1);
 	assert_string_equal(s.last_why, "nobody listens there");
+	assert_int_equal(uv_loop_close(&loop), 0);
+}
+
+/* Whoever sends in parts never has more than one of them in hand, however much it
+ * is in all, and the peer gets all of it in order. */
+enum { PARTS = 2000, PART_SIZE = 20000 };
+
+struct parts {
+	struct wire *w;
+	unsigned sent, heard;
+};
+
+static void send_part(struct parts *p)
+{
+	char line[PART_SIZE + 1];
+	(void)snprintf(line, sizeof line, "%0*u", PART_SIZE, p->sent++);
+	wire_send(p->w, slice_of(line, PART_SIZE));
+}
+
+static void on_drained(void *arg, struct wire *w)
+{
+	struct parts *p = arg;
+	(void)w;
+	if (p->sent < PARTS)
+		send_part(p);
+	else
+		wire_close(w);
+}
+
+static void on_part(void *arg, struct wire *w, char *line, size_t len)
+{
+	struct parts *p = arg;
+	(void)w;
+	assert_int_equal(len, PART_SIZE);
+	assert_int_equal(strtoul(line, NULL, 10), p->heard++);
+}
+
+static void on_parts_closed(void *arg, struct wire *w, const char *why)
+{
+	struct parts *p = arg;
+	(void)w;
+	(void)why;
+	p->w = NULL;
+}
+
+static void parts_follow_each_other(void **state)
+{
+	(void)state;
+	struct parts p = { 0 };
+	struct wire *reader = NULL;
+	uv_loop_t loop;
+	int pair[2];
+	uv_loop_init(&loop);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+	struct wire_events writes = { .on_line = on_part, .on_close = on_parts_closed, .on_drained = on_drained };
+	struct wire_events reads = { .on_line = on_part, .on_close = on_parts_closed };
+	assert_int_equal(wire_adopt(&loop, pair[0], writes, &p, &p.w), EC_OK);
+	assert_int_equal(wire_adopt(&loop, pair[1], reads, &p, &reader), EC_OK);
+	send_part(&p);
+	uv_run(&loop, UV_RUN_DEFAULT);
+	assert_int_equal(p.sent, PARTS); /* 40 MB: more than WIRE_QUEUE_MAX */
+	assert_int_equal(p.heard, PARTS);
 	assert_int_equal(uv_loop_close(&loop), 0);
 }
 
@@ -258,6 +320,7 @@ int main(void)
 		cmocka_unit_test(hostile_lines_end_the_wire),
 		cmocka_unit_test(a_live_socket_is_not_stolen_and_a_stale_one_is),
 		cmocka_unit_test(a_failed_connect_is_told_once),
+		cmocka_unit_test(parts_follow_each_other),
 		cmocka_unit_test(json_with_secrets_still_works),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -40,8 +40,39 @@ static void keys(void **state)
 	assert_null(generation_key(&g, KEY_ECDSA_P256));
 }
 
+/* What is packed comes back whole: every field, two keys, whole chains, and a key without a
+ * certificate; and a common one takes a fraction of the struct's room. */
+static void packing(void **state)
+{
+	(void)state;
+	struct generation all[3] = { { .number = 7, .role = GENERATION_ACTIVE, .created = { 1795300000 }, .num_keys = 2 },
+		                     { .number = 8, .role = GENERATION_STANDBY, .num_keys = 1 },
+		                     { .number = 9, .num_keys = 0 } };
+	for (unsigned a = 0; a < 2; a++) {
+		struct key_info *k = &all[0].keys[a];
+		*k = (struct key_info){ .algorithm = (enum key_algorithm)a, .certified = true, .issuer = CERT_CA, .not_before = { 1 },
+			                .not_after = { 2 }, .num_chain = a == 0 ? CERT_CHAIN_MAX : 1 };
+		for (size_t i = 0; i < k->num_chain; i++)
+			memset(&k->chain[i], 0x10 * (int)(a + 1) + (int)i, sizeof k->chain[i]);
+	}
+	memset(all[1].keys[0].chain[0].spki_sha256, 0xab, 32);
+	struct bytes packed = { 0 };
+	for (size_t i = 0; i < 3; i++)
+		assert_int_equal(generation_pack(&all[i], &packed), EC_OK);
+	struct slice in = bytes_slice(&packed);
+	for (size_t i = 0; i < 3; i++) {
+		struct generation g;
+		size_t before = in.len;
+		generation_unpack(&in, &g);
+		assert_memory_equal(&g, &all[i], sizeof g);
+		assert_true(i != 1 || before - in.len < 320);
+	}
+	assert_int_equal(in.len, 0);
+	bytes_fini(&packed);
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(names), cmocka_unit_test(roles), cmocka_unit_test(keys) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(names), cmocka_unit_test(roles), cmocka_unit_test(keys), cmocka_unit_test(packing) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

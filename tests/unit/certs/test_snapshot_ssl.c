@@ -87,8 +87,8 @@ static void finding(void **state)
 	assert_false(known);
 	struct snapshot_identity *a = snapshot_default(s);
 	assert_int_equal(a->num_keys, 2);
-	assert_int_equal(a->keys[0].info.algorithm, KEY_ECDSA_P256);
-	assert_int_equal(a->keys[1].info.algorithm, KEY_RSA_3072);
+	assert_int_equal(a->keys[0].algorithm, KEY_ECDSA_P256);
+	assert_int_equal(a->keys[1].algorithm, KEY_RSA_3072);
 	assert_non_null(a->keys[0].key);
 	assert_int_equal(a->keys[1].num_chain, 1);
 	assert_ptr_equal(snapshot_key(a, KEY_RSA_3072), &a->keys[1]);
@@ -144,6 +144,10 @@ static void refusals(void **state)
 		{ "not the algorithm said", { wrong_word }, 1, "a.example", EC_KEY_MISMATCH },
 		{ "no key", { empty }, 1, "a.example", EC_SYNTAX },
 	};
+	struct snapshot_source b = source("b.example", 1, KEY_ECDSA_P256, &ec_b);
+	const struct snapshot_source apart[] = { a, b, source("A.example.", 1, KEY_RSA_3072, &rsa_a) };
+	struct snapshot *none = NULL;
+	assert_int_equal(snapshot_new(apart, 3, "a.example", seed, 1, &none, NULL), EC_DUPLICATE);
 	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
 		struct snapshot *s = NULL;
 		struct why why = { 0 };
@@ -153,6 +157,47 @@ static void refusals(void **state)
 		assert_null(s);
 		assert_non_null(strstr(why.text, ".example"));
 	}
+}
+
+/* A swap of one of three: the others are the very same objects, the one before lives on
+ * for its connections, and the keys of the one that went are given back with it. */
+static void changes(void **state)
+{
+	(void)state;
+	const struct snapshot_source sources[] = { source("a.example", 1, KEY_ECDSA_P256, &ec_a), source("b.example", 1, KEY_ECDSA_P256, &ec_b),
+		                                   source("c.example", 1, KEY_ECDSA_P256, &ec_b) };
+	const struct snapshot_source swapped = source("B.example", 2, KEY_ECDSA_P256, &ec_a);
+	struct snapshot *before = NULL, *after = NULL;
+	struct why why = { 0 };
+	assert_int_equal(snapshot_new(sources, 3, "a.example", seed, 1, &before, NULL), EC_OK);
+	freed = 0;
+	snapshot_attach(snapshot_find(before, SLICE_LIT("b.example"), NULL), &freed, count_free);
+	assert_int_equal(snapshot_begin(before, seed, 2, &after), EC_OK);
+	assert_int_equal(snapshot_put(after, &swapped, 1, &why), EC_OK);
+	assert_int_equal(snapshot_drop(after, "C.example"), EC_OK);
+	assert_int_equal(snapshot_drop(after, "never.there"), EC_OK);
+	assert_int_equal(snapshot_finish(after, "a.example", &why), EC_OK);
+	assert_int_equal(snapshot_num(before), 3);
+	assert_int_equal(snapshot_num(after), 2);
+	assert_int_equal(snapshot_epoch(after), 2);
+	assert_ptr_equal(snapshot_default(before), snapshot_default(after));
+	assert_int_equal(snapshot_find(before, SLICE_LIT("b.example"), NULL)->generation, 1);
+	assert_int_equal(snapshot_find(after, SLICE_LIT("b.example"), NULL)->generation, 2);
+	assert_string_equal(snapshot_find(after, SLICE_LIT("c.example"), NULL)->name, "a.example");
+	assert_int_equal(freed, 0);
+	snapshot_unref(before);
+	assert_int_equal(freed, 1);
+	/* What can't be used leaves the one before as it was. */
+	struct snapshot_source bad = swapped;
+	bad.chain_pem = bytes_slice(&ec_b.chain);
+	assert_int_equal(snapshot_begin(after, seed, 3, &before), EC_OK);
+	assert_int_equal(snapshot_put(before, &bad, 1, &why), EC_KEY_MISMATCH);
+	assert_int_equal(snapshot_drop(before, "a.example"), EC_OK);
+	assert_int_equal(snapshot_finish(before, "a.example", &why), EC_MISSING);
+	snapshot_unref(before);
+	assert_string_equal(snapshot_default(after)->name, "a.example");
+	assert_int_equal(snapshot_find(after, SLICE_LIT("b.example"), NULL)->generation, 2);
+	snapshot_unref(after);
 }
 
 static void ticket_of(uint64_t generation, const struct made *m, const uint8_t *with, const char *name,
@@ -186,6 +231,7 @@ static void tickets(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(finding), cmocka_unit_test(references), cmocka_unit_test(refusals),
+		                            cmocka_unit_test(changes),
 		                            cmocka_unit_test(tickets) };
 	return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -61,7 +61,14 @@ static const char rich[] =
 	"  - {name: a.b, algorithms: [rsa-3072, ecdsa-p256], certificate_life: 1d1h1m1s}\n"
 	"  - {name: c.d, issuer: files, files: [{chain: '/a: b', key: \"/'\"}]}\n"
 	"  - {name: e.f, issuer: command, command: [/x, 'a: b', '', ''], command_timeout: 2s, command_retry: 9s, renew_before: 7d}\n"
-	"backend: {address: unix:/x, idle_timeout: 1s1ms}\n"
+	"backend: {idle_timeout: 1s1ms}\n"
+	"connectors:\n"
+	"  - {name: a, domains: [bücher.example, '*.b.example'], next_hops: [{to: mx}, {to: 'mx.b.example:26', priority: 1, weight: 9}]}\n"
+	"  - {name: c, domains: ['*'], next_hops: [{to: 'unix:/a \"b\"'}], protocol: lmtp, tls: none, dane: none, mta_sts: none, until: 2027-01-31,\n"
+	"     reason: 'x: \"y\"', client_info: proxy-v2, max_connections: 3, max_recipients: 4}\n"
+	"  - {name: d, domains: [d.example], next_hops: [{to: '[::1]:25'}], tls: require, tls_name: d.example, tls_ca: '/d e', dane: none}\n"
+	"  - {name: e, domains: [e.example], next_hops: [{to: 'e.example:25'}], tls: require, dane: mandatory,\n"
+	"     tls_pins: [0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef]}\n"
 	"smtp: {max_message_size: 1000001}\n"
 	"tlsa_sync: {rotate_every: 0, instances: [/a, /b]}\n";
 
@@ -148,6 +155,17 @@ static void diffs(void **state)
 		{ "identities: [{name: a.b, issuer: files, files: [{chain: /a, key: /b}]}]\n",
 		  "identities: [{name: a.b, issuer: files, files: [{chain: /a, key: /c}]}]\n", "identities ", 0 },
 		{ "tlsa_sync: {instances: [/a, /b]}\n", "tlsa_sync: {instances: [/b, /a]}\n", "tlsa_sync.instances ", 0 },
+		{ "connectors: []\n", "log: {}\n", "", 0 },
+		{ "log: {}\n", "connectors: [{name: a, domains: [a.b], next_hops: [{to: mx}]}]\n", "connectors ", 0 },
+		{ "connectors: [{name: a, domains: [a.b, c.d], next_hops: [{to: mx}]}]\n",
+		  "connectors: [{name: a, domains: [c.d, a.b], next_hops: [{to: mx}]}]\n", "connectors ", 0 },
+		{ "connectors: [{name: a, domains: [a.b], next_hops: [{to: mx}]}]\n",
+		  "connectors: [{name: a, domains: [a.b], next_hops: [{to: mx, weight: 2}]}]\n", "connectors ", 0 },
+		{ "connectors: [{name: a, domains: [a.b], next_hops: [{to: mx}], dane: none, until: 2027-01-31, reason: x}]\n",
+		  "connectors: [{name: a, domains: [a.b], next_hops: [{to: mx}], dane: none, until: 2027-02-01, reason: x}]\n",
+		  "connectors ", 0 },
+		{ "connectors: [{name: a, domains: [a.b], next_hops: [{to: mx, priority: 10}], tls: opportunistic}]\n",
+		  "\nconnectors: [{next_hops: [{weight: 1, to: mx}], name: a, domains: [a.b]}]\n", "", 0 },
 	};
 	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
 		struct config *a = parse_ok(slice_str(cases[i].a)), *b = parse_ok(slice_str(cases[i].b));

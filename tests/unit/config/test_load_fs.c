@@ -136,6 +136,19 @@ static const struct {
 	{ "no reload program", CONFIG_FOR_TLSA_SYNC,
 	  GOOD "tlsa_sync: {journal: %s/j, control_socket: %s/a, stats_socket: %s/b, publisher: zonefile, zonefile: {directory: %s/state, reload: [%s/gone]}}\n",
 	  "5:", "tlsa_sync.zonefile.reload: " },
+	{ "CA", CONFIG_FOR_DANEGATE, GOOD GOOD_IDENTITY "connectors:\n  - name: a\n    domains: [a.b]\n    next_hops: [{to: mx}]\n    tls: require\n    tls_ca: %s/ca.pem\n", NULL, NULL },
+	{ "two CAs with words between", CONFIG_FOR_DANEGATE, GOOD GOOD_IDENTITY "connectors:\n  - name: a\n    domains: [a.b]\n    next_hops: [{to: mx}]\n    tls: require\n    tls_ca: %s/two.pem\n", NULL, NULL },
+	{ "no CA", CONFIG_FOR_DANEGATE, GOOD GOOD_IDENTITY "connectors:\n  - name: a\n    domains: [a.b]\n    next_hops: [{to: mx}]\n    tls: require\n    tls_ca: %s/gone\n", "11:13: connectors.tls_ca: ", "/gone cannot be read (No such" },
+	{ "CA is a directory", CONFIG_FOR_DANEGATE, GOOD GOOD_IDENTITY "connectors:\n  - name: a\n    domains: [a.b]\n    next_hops: [{to: mx}]\n    tls: require\n    tls_ca: %s/state\n", "11:13: connectors.tls_ca: ", "is not a regular file; " },
+	{ "CA is no PEM", CONFIG_FOR_DANEGATE, GOOD GOOD_IDENTITY "connectors:\n  - name: a\n    domains: [a.b]\n    next_hops: [{to: mx}]\n    tls: require\n    tls_ca: %s/anchor\n", "11:13: connectors.tls_ca: ",
+	  "/anchor holds no certificate in PEM (-----BEGIN CERTIFICATE-----); " },
+	{ "CA is a key", CONFIG_FOR_DANEGATE, GOOD GOOD_IDENTITY "connectors:\n  - name: a\n    domains: [a.b]\n    next_hops: [{to: mx}]\n    tls: require\n    tls_ca: %s/key.pem\n", "11:13: connectors.tls_ca: ", "holds no certificate in PEM" },
+	{ "the second CA is cut off", CONFIG_FOR_DANEGATE, GOOD GOOD_IDENTITY "connectors:\n  - name: a\n    domains: [a.b]\n    next_hops: [{to: mx}]\n    tls: require\n    tls_ca: %s/cut.pem\n", "11:13: connectors.tls_ca: ",
+	  "certificate 2 in " },
+	{ "CA is damaged", CONFIG_FOR_DANEGATE, GOOD GOOD_IDENTITY "connectors:\n  - name: a\n    domains: [a.b]\n    next_hops: [{to: mx}]\n    tls: require\n    tls_ca: %s/damaged.pem\n", "11:13: connectors.tls_ca: ",
+	  "certificate 1 in " },
+	{ "a connector's CA is nothing to tlsa-sync", CONFIG_FOR_TLSA_SYNC,
+	  GOOD GOOD_SYNC "connectors: [{name: a, domains: [a.b], next_hops: [{to: mx}], tls: require, tls_ca: /gone}]\n", NULL, NULL },
 	{ "no journal directory", CONFIG_FOR_TLSA_SYNC,
 	  GOOD "tlsa_sync: {journal: %s/gone/j, control_socket: %s/a, stats_socket: %s/b, rfc2136: {tsig_name: k, tsig_key_file: %s/tsig}}\n",
 	  "5:22: tlsa_sync.journal: ", "install -d" },
@@ -216,6 +229,12 @@ static int set_up(void **state)
 	put("group.key", "x\n", 0640);
 	put("empty", "\n", 0600);
 	put("words", "key \"k\" { secret \"x\"; };\n", 0600);
+#define PEM(body) "-----BEGIN CERTIFICATE-----\n" body "-----END CERTIFICATE-----\n"
+	put("ca.pem", PEM("MIIBszCCAVmgAwIBAgIUJ2b8\n0aB+/w==\n"), 0644);
+	put("two.pem", "one\n" PEM("MIIB\n") "\ntwo: ==\n" PEM("MIIC\r\nMIID\r\n"), 0644);
+	put("key.pem", "-----BEGIN PRIVATE KEY-----\nMIIB\n-----END PRIVATE KEY-----\n", 0600);
+	put("cut.pem", PEM("MIIB\n") "-----BEGIN CERTIFICATE-----\nMIIB\n", 0644);
+	put("damaged.pem", PEM("MII!\n"), 0644);
 	put("short", "MDEyMw==\n", 0600);
 	return 0;
 }

@@ -172,6 +172,96 @@ static void values_arrive(void **state)
 	config_free(cfg);
 }
 
+static void connectors_arrive(void **state)
+{
+	(void)state;
+	struct config *cfg = parse_ok("connectors:\n"
+	                              "  - name: a\n    domains: [A.example, '*']\n    next_hops:\n      - {to: mx}\n"
+	                              "      - {to: 'b.example:26', priority: 3, weight: 4}\n"
+	                              "  - {name: b-2, domains: [b.example], next_hops: [{to: 'unix:/b'}], protocol: lmtp, tls: none,\n"
+	                              "     dane: none, mta_sts: none, until: 2027-01-31, reason: why not, client_info: xforward,\n"
+	                              "     max_connections: 5, max_recipients: 6}\n"
+	                              "  - {name: c, domains: [c.example], next_hops: [{to: mx}], tls: require, tls_ca: /c,\n"
+	                              "     tls_name: d.example, dane: mandatory}\n"
+	                              "  - {name: d, domains: [d.example], next_hops: [{to: mx}], tls: require, tls_pins:\n"
+	                              "     [0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef]}\n");
+	assert_int_equal(cfg->num_connectors, 4);
+	const struct config_connector *c = cfg->connectors;
+	assert_string_equal(c[0].name, "a");
+	assert_int_equal(c[0].mark.line, 2);
+	assert_int_equal(c[0].mark.col, 11);
+	assert_int_equal(c[0].domains.num, 2);
+	assert_string_equal(c[0].domains.items[0], "A.example");
+	assert_string_equal(c[0].domains.items[1], "*");
+	assert_int_equal(c[0].domains.marks[1].col, 26);
+	assert_int_equal(c[0].num_next_hops, 2);
+	assert_string_equal(c[0].next_hops[0].to, "mx");
+	assert_int_equal(c[0].next_hops[0].priority, 10);
+	assert_int_equal(c[0].next_hops[0].weight, 1);
+	assert_string_equal(c[0].next_hops[1].to, "b.example:26");
+	assert_int_equal(c[0].next_hops[1].mark.line, 6);
+	assert_int_equal(c[0].next_hops[1].priority, 3);
+	assert_int_equal(c[0].next_hops[1].weight, 4);
+	assert_int_equal(c[0].protocol, CONFIG_SMTP);
+	assert_int_equal(c[0].tls, CONFIG_TLS_OPPORTUNISTIC);
+	assert_int_equal(c[0].dane, CONFIG_DANE_OPPORTUNISTIC);
+	assert_int_equal(c[0].mta_sts, CONFIG_MTA_STS_OPPORTUNISTIC);
+	assert_int_equal(c[0].client_info, CONFIG_CLIENT_NONE);
+	assert_int_equal(c[0].max_connections, 100);
+	assert_int_equal(c[0].max_recipients, 0);
+	assert_string_equal(c[0].until, "");
+	assert_string_equal(c[0].tls_ca, "");
+	assert_int_equal(c[0].tls_mark.line, 0);
+	assert_string_equal(c[1].name, "b-2");
+	assert_int_equal(c[1].protocol, CONFIG_LMTP);
+	assert_int_equal(c[1].tls, CONFIG_TLS_NONE);
+	assert_int_equal(c[1].dane, CONFIG_DANE_NONE);
+	assert_int_equal(c[1].mta_sts, CONFIG_MTA_STS_NONE);
+	assert_string_equal(c[1].until, "2027-01-31");
+	assert_string_equal(c[1].reason, "why not");
+	assert_int_equal(c[1].client_info, CONFIG_CLIENT_XFORWARD);
+	assert_int_equal(c[1].max_connections, 5);
+	assert_int_equal(c[1].max_recipients, 6);
+	assert_int_equal(c[2].tls, CONFIG_TLS_REQUIRE);
+	assert_string_equal(c[2].tls_ca, "/c");
+	assert_int_equal(c[2].tls_ca_mark.line, 10);
+	assert_string_equal(c[2].tls_name, "d.example");
+	assert_int_equal(c[2].dane, CONFIG_DANE_MANDATORY);
+	assert_int_equal(c[3].tls_pins.num, 1);
+	/* With connectors nothing else need be there for mail to go on. */
+	struct config_errors errs = { 0 };
+	assert_int_equal(config_check_for(cfg, CONFIG_FOR_DANEGATE, &errs), EC_MISSING);
+	assert_int_equal(errs.num, 2);
+	assert_non_null(strstr(errs.items[0], "proxy.hostname: is missing"));
+	assert_non_null(strstr(errs.items[1], "identities: is missing"));
+	config_free(cfg);
+}
+
+/* Many patterns take their time once each, not once for each other. */
+static void a_hundred_thousand_patterns(void **state)
+{
+	(void)state;
+	enum { PATTERNS = 100000 };
+	struct bytes text = { 0 };
+	assert_int_equal(bytes_append(&text, SLICE_LIT("connectors:\n  - name: a\n    next_hops: [{to: mx}]\n    domains:\n")), EC_OK);
+	for (unsigned i = 0; i < PATTERNS; i++) {
+		char line[64];
+		(void)snprintf(line, sizeof line, "      - d%u.example\n", i);
+		assert_int_equal(bytes_append(&text, slice_str(line)), EC_OK);
+	}
+	struct config *cfg = NULL;
+	struct config_errors errs = { 0 };
+	assert_int_equal(config_parse(bytes_slice(&text), "t", &cfg, &errs), EC_OK);
+	assert_int_equal(cfg->connectors[0].domains.num, PATTERNS);
+	config_free(cfg);
+	/* The last one again, in another spelling. */
+	assert_int_equal(bytes_append(&text, SLICE_LIT("  - {name: b, next_hops: [{to: mx}], domains: [D99999.Example]}\n")), EC_OK);
+	assert_int_equal(config_parse(bytes_slice(&text), "t", &cfg, &errs), EC_DUPLICATE);
+	assert_string_equal(errs.items[0], "t:100005:48: connectors.domains: D99999.Example is already a pattern of connector a, "
+	                                   "at line 100004; keep one of them");
+	bytes_fini(&text);
+}
+
 /* What the text gives as defaults. */
 static void defaults(void **state)
 {
@@ -335,6 +425,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(golden_pairs),  cmocka_unit_test(values_arrive), cmocka_unit_test(defaults),
+		cmocka_unit_test(connectors_arrive), cmocka_unit_test(a_hundred_thousand_patterns),
 		cmocka_unit_test(what_a_program_needs), cmocka_unit_test(what_a_publisher_needs),
 		cmocka_unit_test(sample_is_good), cmocka_unit_test(at_most_fifty),
 		cmocka_unit_test(too_large),     cmocka_unit_test(cut_anywhere),

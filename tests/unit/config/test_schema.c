@@ -13,12 +13,41 @@
 #include "config/scope.h"
 #include "config/value.h"
 
+/* A whole connector in which `row`, in it or in its hop, has `value` on the last line. */
+static void connector_with(const struct schema_row *row, const char *value, struct writer *w, unsigned *out_line)
+{
+	static const char *const others[][2] = { { "name", "a" }, { "domains", "[x.y]" }, { "next_hops", "[{to: mx}]" } };
+	const char *leaf = schema_leaf(row);
+	bool hop = row->scope == SCHEMA_IN_HOP;
+	writer_str(w, "connectors:\n");
+	*out_line = 2;
+	for (size_t i = 0; i < (hop ? 2 : 3); i++) {
+		if (strcmp(others[i][0], leaf) == 0)
+			continue;
+		writer_format(w, "  %s %s: %s\n", *out_line == 2 ? "-" : " ", others[i][0], others[i][1]);
+		++*out_line;
+	}
+	if (hop && strcmp(leaf, "to") == 0) {
+		writer_format(w, "    next_hops:\n      - to: %s\n", value);
+		*out_line += 1;
+	} else if (hop) {
+		writer_format(w, "    next_hops:\n      - to: mx\n        %s: %s\n", leaf, value);
+		*out_line += 2;
+	} else {
+		writer_format(w, "    %s: %s\n", leaf, value);
+	}
+}
+
 /* A file in which `row` has `value`, alone on the line that `*out_line` counts. */
 static void file_with(const struct schema_row *row, const char *value, char *out, size_t size, unsigned *out_line)
 {
 	struct writer w = writer_of(out, size);
 	unsigned depth = 0;
 	*out_line = 1;
+	if (row->scope == SCHEMA_IN_CONNECTOR || row->scope == SCHEMA_IN_HOP) {
+		connector_with(row, value, &w, out_line);
+		return;
+	}
 	if (row->scope != SCHEMA_IN_CONFIG && strcmp(row->key, "identities.name") != 0) {
 		writer_str(&w, "identities:\n  - name: a.b\n");
 		*out_line = 3;
@@ -155,6 +184,27 @@ static void every_wrong_value(void **state)
 			expect_error(row, "[\"\"]", EC_SYNTAX);
 			if (row->scope == SCHEMA_IN_CONFIG)
 				expect_ok(row, "[/usr/sbin/rndc, \"\", a b, a b]");
+			break;
+		case SCHEMA_LABEL:
+			expect_error(row, "Store", EC_SYNTAX);
+			expect_ok(row, "store-2");
+			break;
+		case SCHEMA_HOP:
+			expect_error(row, "mail.example.org", EC_MISSING);
+			expect_error(row, "mail.example.org:65536", EC_RANGE);
+			expect_ok(row, "mail.example.org:65535");
+			break;
+		case SCHEMA_DATE:
+			expect_error(row, "2027-02-29", EC_RANGE);
+			expect_error(row, "tomorrow", EC_SYNTAX);
+			break;
+		case SCHEMA_PATTERNS:
+			expect_error(row, "[\"*x.y\"]", EC_SYNTAX);
+			expect_error(row, "[]", EC_RANGE);
+			expect_ok(row, "[\"*.x.y\", x.y, \"*\"]");
+			break;
+		case SCHEMA_PINS:
+			expect_error(row, "[00]", EC_SYNTAX);
 			break;
 		case SCHEMA_BOOL:
 			expect_error(row, "1", EC_SYNTAX);

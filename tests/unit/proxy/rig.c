@@ -9,7 +9,9 @@
 
 #include <cmocka.h>
 
+#include "config/config.h"
 #include "proxy/relay/backend.h"
+#include "proxy/smtp/connectors.h"
 
 #define HEALTHY_EHLO "250-mta.test\r\n250-PIPELINING\r\n250-SIZE 10000000\r\n250-8BITMIME\r\n" \
                      "250-DSN\r\n250-SMTPUTF8\r\n250-XCLIENT NAME ADDR PORT PROTO HELO\r\n250 ENHANCEDSTATUSCODES\r\n"
@@ -21,10 +23,15 @@ struct rig {
 	enum rig_cut cut;
 	uint32_t seed;
 	struct smtp_session *s;
+	struct connectors *ways;
 	struct bytes client;      /* sent by the client, not taken by the session */
 	/* The link and the MTA at its end. */
 	struct backend *b;
 	const struct rig_mta *mta;
+	size_t way;               /* of the link; */
+	char domain[SMTP_DOMAIN_MAX + 1]; /* and of whom it was opened for */
+	char rcpt_domain[SMTP_DOMAIN_MAX + 1]; /* of the last RCPT in this transaction */
+	bool in_tls;
 	bool in_data, mta_closed, blurted, said_yes;
 	bool mail_refused;
 	unsigned accepted; /* recipients of this transaction */
@@ -70,11 +77,29 @@ static void say(struct rig *r, const char *healthy, const char *scripted)
 	assert_int_equal(bytes_append(&r->from_mta, slice_str(text)), EC_OK);
 }
 
+/* A link has recipients of one way only, and one at a time by LMTP. */
+static void check_way(struct rig *r, const char *local)
+{
+	const char *at = strrchr(local, '@'), *end = strrchr(local, '>');
+	char domain[SMTP_DOMAIN_MAX + 1] = "";
+	if (at != NULL)
+		snprintf(domain, sizeof domain, "%.*s", (int)(end - at - 1), at + 1);
+	assert_true(!r->setup->lmtp || r->accepted == 0);
+	if (r->ways == NULL)
+		return;
+	assert_int_equal(connectors_find(r->ways, slice_str(domain)), r->way);
+	assert_true(!connectors_per_domain(r->ways, r->way) ||
+	            slice_eq_nocase(slice_str(domain), slice_str(r->rcpt_domain[0] != '\0' ? r->rcpt_domain : r->domain)));
+	assert_true(!connectors_lmtp(r->ways, r->way) || r->accepted == 0);
+	memcpy(r->rcpt_domain, domain, sizeof domain);
+}
+
 static void mta_rcpt(struct rig *r, const char *line)
 {
 	const char *local = strchr(line, '<');
 	assert_non_null(local);
 	local++;
+	check_way(r, local);
 	if (strncmp(local, "no", 2) == 0)
 		say(r, "550 5.1.1 No such user\r\n", NULL);
 	else if (strncmp(local, "later", 5) == 0)
@@ -222,8 +247,11 @@ static void mta_line(struct rig *r, char *line)
 		return;
 	}
 	note(r->out->backend, sizeof r->out->backend, "%s|", line);
-	if (strncmp(line, "EHLO ", 5) == 0)
-		say(r, HEALTHY_EHLO, m->ehlo);
+	bool lmtp = r->ways != NULL ? connectors_lmtp(r->ways, r->way) : r->setup->lmtp;
+	if (strncmp(line, lmtp ? "LHLO " : "EHLO ", 5) == 0)
+		say(r, HEALTHY_EHLO, r->in_tls ? m->ehlo_in_tls : m->ehlo);
+	else if (strcmp(line, "STARTTLS") == 0 && !r->in_tls && r->setup->tls != BACKEND_TLS_NONE)
+		say(r, "220 2.0.0 Go on\r\n", m->starttls);
 	else if (strncmp(line, "XCLIENT ", 8) == 0)
 		say(r, "220 mta.test again\r\n", m->xclient);
 	else if (strncmp(line, "XFORWARD ", 9) == 0)
@@ -231,6 +259,7 @@ static void mta_line(struct rig *r, char *line)
 	else if (strncmp(line, "MAIL FROM:", 10) == 0) {
 		r->binary = strstr(line, " BODY=BINARYMIME") != NULL;
 		r->accepted = 0;
+		r->rcpt_domain[0] = '\0';
 		r->mail_refused = m->mail != NULL && m->mail[0] != '2';
 		say(r, "250 2.1.0 Ok\r\n", m->mail);
 	} else if (strncmp(line, "RCPT TO:", 8) == 0)
@@ -305,6 +334,7 @@ static void link_close(struct rig *r)
 
 static void link_open(struct rig *r)
 {
+	bool lmtp = r->ways != NULL ? connectors_lmtp(r->ways, r->way) : r->setup->lmtp;
 	r->mta = r->setup->two && r->out->num_links > 0 ? &r->setup->mta_later : &r->setup->mta;
 	r->out->num_links++;
 	if (r->mta->refuse_connect) {
@@ -314,11 +344,13 @@ static void link_open(struct rig *r)
 	struct backend_client client = { .addr = SLICE_LIT("2001:db8::7"), .port = 4711, .helo = smtp_session_helo(r->s),
 	                                 .id = SLICE_LIT("id1"), .esmtp = true };
 	struct backend_setup setup = { SLICE_LIT("edge.test"), r->setup->xclient ? &client : NULL,
-	                               r->setup->xforward ? &client : NULL };
+	                               r->setup->xforward ? &client : NULL, lmtp, r->setup->tls };
 	r->b = backend_new(&setup);
 	assert_non_null(r->b);
 	note(r->out->backend, sizeof r->out->backend, "(");
-	r->mta_closed = r->blurted = r->chunk_last = false;
+	if (r->ways != NULL)
+		note(r->out->backend, sizeof r->out->backend, "%s ", connectors_name(r->ways, r->way));
+	r->mta_closed = r->blurted = r->chunk_last = r->in_tls = false;
 	r->chunks_to_go = (int)r->mta->good_chunks;
 	say(r, "220 mta.test ESMTP\r\n", r->mta->greeting);
 }
@@ -382,6 +414,33 @@ static bool take_output(struct rig *r)
 	return true;
 }
 
+/* The link that is there will do if it is free, and goes the same way. */
+static void open_backend(struct rig *r, const struct smtp_event *ev)
+{
+	char domain[SMTP_DOMAIN_MAX + 1];
+	assert_non_null(ev->mail);
+	assert_non_null(ev->rcpt);
+	snprintf(domain, sizeof domain, "%.*s", (int)ev->rcpt->path.domain_len, ev->rcpt->path.domain);
+	bool same = r->ways == NULL || (r->way == ev->connector && (!connectors_per_domain(r->ways, r->way) ||
+	                                                            slice_eq_nocase(slice_str(domain), slice_str(r->domain))));
+	if (r->ways == NULL)
+		assert_int_equal(ev->connector, 0);
+	else
+		assert_int_equal(ev->connector, connectors_find(r->ways, slice_str(domain)));
+	if (r->ways != NULL && r->setup->ways[ev->connector].refused != SMTP_R_NONE) {
+		smtp_session_backend_refused(r->s, r->setup->ways[ev->connector].refused);
+		return;
+	}
+	if (r->b != NULL && backend_free_for_use(r->b) && same) {
+		smtp_session_backend_ready(r->s, backend_caps(r->b), true);
+		return;
+	}
+	link_close(r);
+	r->way = ev->connector;
+	memcpy(r->domain, domain, sizeof domain);
+	link_open(r);
+}
+
 static void act(struct rig *r, const struct smtp_event *ev)
 {
 	assert_false(r->out->closed);
@@ -395,12 +454,7 @@ static void act(struct rig *r, const struct smtp_event *ev)
 		                                                     SLICE_LIT("mx1(.)test\r\n") });
 		break;
 	case SMTP_EV_OPEN_BACKEND:
-		assert_non_null(ev->mail);
-		assert_non_null(ev->rcpt);
-		if (r->b != NULL && backend_free_for_use(r->b))
-			smtp_session_backend_ready(r->s, backend_caps(r->b), true);
-		else
-			link_open(r);
+		open_backend(r, ev);
 		break;
 	case SMTP_EV_MAIL:
 		backend_mail(r->b, ev->mail);
@@ -447,6 +501,21 @@ static void act(struct rig *r, const struct smtp_event *ev)
 	}
 }
 
+/* The handshake; the first octet that is none of TLS ends it. */
+static void start_tls(struct rig *r)
+{
+	assert_int_equal(backend_output(r->b).len, 0);
+	assert_int_equal(bytes_len(&r->at_backend), 0);
+	if (bytes_len(&r->from_mta) > 0) {
+		link_close(r);
+		smtp_session_backend_lost(r->s, SMTP_WHY_BACKEND_GARBAGE);
+		return;
+	}
+	r->in_tls = true;
+	note(r->out->backend, sizeof r->out->backend, "+");
+	backend_tls_done(r->b);
+}
+
 /* Moves what the backend object has to say. Returns whether something moved. */
 static bool pump_link(struct rig *r)
 {
@@ -458,6 +527,9 @@ static bool pump_link(struct rig *r)
 	while (r->b != NULL && backend_next(r->b, &ev)) {
 		moved = true;
 		switch (ev.kind) {
+		case BACKEND_EV_START_TLS:
+			start_tls(r);
+			break;
 		case BACKEND_EV_READY:
 			smtp_session_backend_ready(r->s, ev.caps, false);
 			break;
@@ -546,6 +618,35 @@ static void deliver(struct rig *r, struct slice in)
 	}
 }
 
+static struct connectors *make_ways(const struct rig_setup *setup)
+{
+	struct config_connector all[RIG_WAYS_MAX] = { 0 };
+	struct config_next_hop hops[RIG_WAYS_MAX] = { 0 };
+	char *domains[RIG_WAYS_MAX][3], names[RIG_WAYS_MAX][16], empty[] = "", mx[] = "mx", addr[] = "192.0.2.1:25";
+	struct config cfg = { .connectors = all, .backend.address = empty };
+	struct connectors *ways = NULL;
+	for (size_t i = 0; i < RIG_WAYS_MAX && setup->ways[i].name != NULL; i++) {
+		const struct rig_way *w = &setup->ways[i];
+		snprintf(names[i], sizeof names[i], "%s", w->name);
+		hops[i].to = w->mx ? mx : addr;
+		all[i] = (struct config_connector){ .name = names[i], .domains.items = domains[i], .next_hops = &hops[i],
+			                            .num_next_hops = 1, .protocol = w->lmtp ? CONFIG_LMTP : CONFIG_SMTP,
+			                            .max_recipients = w->max_recipients };
+		for (size_t n = 0; n < 3 && w->domains[n] != NULL; n++) {
+			domains[i][n] = strdup(w->domains[n]);
+			assert_non_null(domains[i][n]);
+			all[i].domains.num = n + 1;
+		}
+		cfg.num_connectors++;
+	}
+	if (cfg.num_connectors > 0)
+		assert_int_equal(connectors_new(&cfg, &ways), EC_OK);
+	for (size_t i = 0; i < cfg.num_connectors; i++)
+		for (size_t n = 0; n < all[i].domains.num; n++)
+			free(domains[i][n]);
+	return ways;
+}
+
 static uint32_t or_default(uint32_t v, uint32_t normal)
 {
 	return v != 0 ? v : normal;
@@ -553,7 +654,7 @@ static uint32_t or_default(uint32_t v, uint32_t normal)
 
 void rig_run(const struct rig_setup *setup, struct slice in, enum rig_cut cut, uint32_t seed, struct rig_result *out)
 {
-	struct rig r = { .setup = setup, .out = out, .cut = cut, .seed = seed != 0 ? seed : 1 };
+	struct rig r = { .setup = setup, .out = out, .cut = cut, .seed = seed != 0 ? seed : 1, .ways = make_ways(setup) };
 	struct smtp_limits limits = {
 		.hostname = "edge.test",
 		.max_message_size = setup->max_size,
@@ -562,6 +663,7 @@ void rig_run(const struct rig_setup *setup, struct slice in, enum rig_cut cut, u
 		.max_errors = or_default(setup->max_errors, 20),
 		.max_transactions = or_default(setup->max_transactions, 100),
 		.bare_newline = setup->normalize ? SMTP_BARE_NORMALIZE : SMTP_BARE_REJECT,
+		.connectors = r.ways,
 	};
 	struct smtp_setup s = { .limits = &limits, .caps = { .flags = or_default(setup->caps, HEALTHY_CAPS) },
 		                .tls_offered = !setup->no_tls, .client_addr = SLICE_LIT("192.0.2.1"), .id = SLICE_LIT("s1"),
@@ -587,5 +689,6 @@ void rig_run(const struct rig_setup *setup, struct slice in, enum rig_cut cut, u
 	}
 	link_close(&r);
 	smtp_session_free(r.s);
+	connectors_free(r.ways);
 	bytes_fini(&r.client);
 }

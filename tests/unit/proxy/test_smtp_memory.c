@@ -58,7 +58,7 @@ static void drop(struct run *r)
 
 static void act(struct run *r, const struct smtp_event *ev)
 {
-	struct backend_setup setup = { .hostname = SLICE_LIT("edge.test") };
+	struct backend_setup setup = { .hostname = SLICE_LIT("edge.test"), .tls = BACKEND_TLS_MAY };
 	switch (ev->kind) {
 	case SMTP_EV_REPLY:
 		assert_true(!ev->message || ev->code != 250 || r->yes);
@@ -113,7 +113,9 @@ static bool step_backend(struct run *r)
 	if (r->b == NULL)
 		return false;
 	if (backend_next(r->b, &ev)) {
-		if (ev.kind == BACKEND_EV_READY) {
+		if (ev.kind == BACKEND_EV_START_TLS) {
+			backend_tls_done(r->b);
+		} else if (ev.kind == BACKEND_EV_READY) {
 			smtp_session_backend_ready(r->s, ev.caps, false);
 		} else if (ev.kind == BACKEND_EV_ANSWER) {
 			smtp_session_backend_answer(r->s, ev.answer);
@@ -137,7 +139,7 @@ static bool step_backend(struct run *r)
 /* Plays `client` with the n-th allocation failing; false when it has fewer. */
 static bool play(const char *client, const char *mta, unsigned n, unsigned *out_accepted)
 {
-	static const struct smtp_limits limits = { "edge.test", 0, 10, 100, 10, 10, SMTP_BARE_REJECT };
+	static const struct smtp_limits limits = { "edge.test", 0, 10, 100, 10, 10, SMTP_BARE_REJECT, NULL };
 	struct smtp_setup setup = { .limits = &limits, .caps = { .flags = UINT32_MAX }, .tls_offered = true, .id = SLICE_LIT("x") };
 	struct run r = { .mta = mta };
 	struct slice in = slice_str(client);
@@ -187,6 +189,7 @@ static void sweep(const char *client, const char *mta, unsigned messages)
 }
 
 #define HELLO "220 mta\r\n\r\n250-mta\r\n250-PIPELINING\r\n250 CHUNKING\r\n\r\n"
+#define HELLO_TLS "220 mta\r\n\r\n250-mta\r\n250 STARTTLS\r\n\r\n220 go\r\n\r\n250-mta\r\n250 PIPELINING\r\n\r\n"
 #define ENVELOPE_OK "250 ok\r\n\r\n250 ok\r\n\r\n"
 
 static void test_sweep(void **state)
@@ -194,6 +197,7 @@ static void test_sweep(void **state)
 	(void)state;
 	sweep("EHLO me\r\nSTARTTLS\r\nEHLO me\r\nFOO\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nDATA\r\nhello\r\n.\r\nNOOP\r\nQUIT\r\n",
 	      HELLO ENVELOPE_OK "354 go\r\n\r\n250 stored\r\n", 1);
+	sweep("EHLO me\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nDATA\r\nhello\r\n.\r\nQUIT\r\n", HELLO_TLS ENVELOPE_OK "354 go\r\n\r\n250 stored\r\n", 1);
 	sweep("EHLO me\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nBDAT 2\r\nx\nBDAT 2 LAST\r\nx\nMAIL FROM:<a@b>\r\nRSET\r\nQUIT\r\n",
 	      HELLO ENVELOPE_OK, 0);
 	sweep("EHLO me\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nBDAT 3\r\nx\r\nBDAT 1 LAST\r\nyVRFY x\r\nQUIT\r\n",

@@ -22,11 +22,21 @@ static const char *const pieces[] = {
 	HI ENVELOPE, "AUTH PLAIN\r\n", "Subject: x\r\n", "\x80\xc3\xa4",
 };
 
-static struct slice make(char *text, size_t cap)
+/* Recipients of all kinds of ways, in groups. */
+static const char *const pieces_of_ways[] = {
+	"MAIL FROM:<a@b.test>\r\n", "MAIL FROM:<a@b.test>\r\nRCPT TO:<x@a.test>\r\n", "MAIL FROM:<>\r\nRCPT TO:<x@one.m.test>\r\n",
+	"MAIL FROM:<>\r\nRCPT TO:<x@l.test>\r\n", "RCPT TO:<x@a.test>\r\n", "RCPT TO:<y@A.test>\r\n", "RCPT TO:<no@a.test>\r\n",
+	"RCPT TO:<die@a.test>\r\n" WAIT, "RCPT TO:<x@one.m.test>\r\n", "RCPT TO:<y@ONE.m.test>\r\n", "RCPT TO:<x@two.m.test>\r\n",
+	"RCPT TO:<no@two.m.test>\r\n", "RCPT TO:<x@l.test>\r\n", "RCPT TO:<y@l.test>\r\n", "RCPT TO:<later@l.test>\r\n", "RCPT TO:<x@none.test>\r\n",
+	"RCPT TO:<x@r.test>\r\n", "RCPT TO:<x@[192.0.2.1]>\r\n", "RCPT TO:<postmaster>\r\n", "RCPT TO:<x>\r\n", "DATA\r\n", "DATA\r\ntext\r\n.\r\n",
+	"DATA\r\ntext\r\n.\r\n", "BDAT 5 LAST\r\nhello", "BDAT 3\r\nx\r\n", "BDAT 0 LAST\r\n", "RSET\r\n", "NOOP\r\n",
+};
+
+static struct slice make(char *text, size_t cap, const char *start, const char *const *from, uint32_t num)
 {
-	size_t len = 0;
+	size_t len = (size_t)snprintf(text, cap, "%s", start);
 	for (uint32_t n = 1 + rnd(25); n > 0; n--) {
-		const char *piece = pieces[rnd(sizeof pieces / sizeof *pieces)];
+		const char *piece = from[rnd(num)];
 		if (len + strlen(piece) > cap)
 			break;
 		memcpy(text + len, piece, strlen(piece));
@@ -37,11 +47,13 @@ static struct slice make(char *text, size_t cap)
 
 /* A link that dies refuses the RCPTs that happen to be under way: hence the
  * WAIT behind "die" above. */
-static void test_split_invariance(void **state)
+static void split_invariance(bool ways)
 {
+	static const struct rig_way all[] = { { "store", { "a.test" } }, { "mail", { "*.m.test" }, .mx = true },
+		                              { "box", { "l.test" }, .lmtp = true },
+		                              { "gone", { "r.test" }, .refused = SMTP_R_HOP_DNSSEC } };
 	static struct rig_result whole, cut;
 	static char text[8192];
-	(void)state;
 	unsigned delivered = 0;
 	for (uint32_t round = 1; round <= 3000; round++) {
 		seed = round * 2654435761U;
@@ -52,7 +64,10 @@ static void test_split_invariance(void **state)
 			setup.mta.ehlo = ehlos[rnd(3)];
 		if (rnd(8) == 0)
 			setup.mta.bdat = "452 4.3.1 Full\r\n";
-		struct slice in = make(text, sizeof text);
+		if (ways)
+			memcpy(setup.ways, all, sizeof all);
+		struct slice in = ways ? make(text, sizeof text, HI, pieces_of_ways, sizeof pieces_of_ways / sizeof *pieces_of_ways)
+		                       : make(text, sizeof text, "", pieces, sizeof pieces / sizeof *pieces);
 		rig_run(&setup, in, RIG_WHOLE, 0, &whole);
 		assert_false(whole.saw_bad_bytes);
 		delivered += whole.num_stored;
@@ -65,6 +80,18 @@ static void test_split_invariance(void **state)
 		}
 	}
 	assert_true(delivered > 300); /* else this proves little */
+}
+
+static void test_split_invariance(void **state)
+{
+	(void)state;
+	split_invariance(false);
+}
+
+static void test_ways(void **state)
+{
+	(void)state;
+	split_invariance(true);
 }
 
 /* A long message of any octets that are allowed arrives as it was sent. */
@@ -150,7 +177,7 @@ static void test_chunk_content(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_split_invariance), cmocka_unit_test(test_content),
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_split_invariance), cmocka_unit_test(test_ways), cmocka_unit_test(test_content),
 		                            cmocka_unit_test(test_chunk_content) };
 	return cmocka_run_group_tests_name("smtp/random", tests, NULL, NULL);
 }

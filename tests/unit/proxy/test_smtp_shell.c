@@ -11,7 +11,7 @@
 /* The session by itself: what a shell may do to it. */
 static struct smtp_session *session(void)
 {
-	static const struct smtp_limits limits = { "edge.test", 0, 10, 100, 10, 10, SMTP_BARE_REJECT };
+	static const struct smtp_limits limits = { "edge.test", 0, 10, 100, 10, 10, SMTP_BARE_REJECT, NULL };
 	struct smtp_setup setup = { .limits = &limits, .tls_offered = true, .id = SLICE_LIT("x") };
 	struct smtp_session *s = smtp_session_new(&setup);
 	assert_non_null(s);

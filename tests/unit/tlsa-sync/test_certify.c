@@ -12,9 +12,14 @@
 
 enum { DAY = 86400 };
 
+/* Just after a look at the servers, if that is what is wanted first. */
 static struct certify next_of(struct fix *x)
 {
 	struct certify out;
+	certify_next(x->f, &x->p, fix_now(x), &out);
+	if (out.step != CERTIFY_LOOK)
+		return out;
+	facts_looked(x->f, fix_now(x));
 	certify_next(x->f, &x->p, fix_now(x), &out);
 	return out;
 }

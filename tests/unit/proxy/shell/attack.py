@@ -31,7 +31,7 @@ from rig import OFFERS, Worker, any_context, until
 CLEAR = ("clear whole", "clear octets", "clear cuts")
 TLS = ("tls whole", "tls records", "tls wire", "tls cuts", "tls1.2 whole", "tls1.2 cuts")
 WAYS = CLEAR + TLS
-DEADLINE = 20
+DEADLINE = 90
 # More octets than this in one go, and only those at its ends travel alone.
 ALONE = 600
 
@@ -324,11 +324,12 @@ def check_form(text):
 class World:
     """A worker, its backend, and what both were told at the start."""
 
-    def __init__(self, program, offers=None, smtp="", limits=""):
+    def __init__(self, program, offers=None, smtp="", limits="", times=()):
         self.stage = Stage(offers) if offers is not None else Stage()
         many = "max_errors: 100000, max_commands: 100000, "
         self.worker = Worker(program, self.stage, smtp=(many if "max_errors" not in smtp else "") + smtp,
-                             limits=limits or "sessions_per_address: 10000, sessions_per_prefix: 10000", client_info="proxy-v2")
+                             limits=limits or "sessions_per_address: 10000, sessions_per_prefix: 10000", client_info="proxy-v2",
+                             times=times)
         until(lambda: self.stage.quits >= 1)  # the look at what the backend offers
 
     def connect(self, row, how):

@@ -16,7 +16,7 @@ from rig import Backend, Client, Worker, until
 from tls_peer import hello, records
 
 PROGRAM = sys.argv.pop(1)
-SOON = 5
+SOON = 40
 
 
 class Case(unittest.TestCase):
@@ -55,9 +55,9 @@ class Crowds(Case):
         self.begin()
         crowd = self.crowd(num, stall)
         if state:
-            until(lambda: sum(s["state"] == state for s in self.worker.sessions()) >= num, 30)
+            until(lambda: sum(s["state"] == state for s in self.worker.sessions()) >= num, 90)
         self.newcomers()
-        self.assertEqual(len(self.worker.sessions()), num)
+        until(lambda: len(self.worker.sessions()) == num)
         return crowd
 
     def test_silent(self):
@@ -92,7 +92,7 @@ class Crowds(Case):
             c.say("EHLO x.example", 250)
             c.open_message().raw(b"Subject: x\r\n\r\nhalf a li")
         crowd = self.check(stall, num=150, state="body")
-        self.assertEqual(self.worker.counter("BACKEND_OPEN"), 150)
+        until(lambda: self.worker.counter("BACKEND_OPEN") == 150)
         del crowd
 
     def test_half_chunks(self):
@@ -172,26 +172,26 @@ class Slow(Case):
 
     def test_command(self):
         for secure in (False, True):
-            self.begin(smtp="command_timeout: 1s")
+            self.begin(smtp="command_timeout: 2s")
             client = self.client()
             if secure:
                 client.secure()
-            threading.Thread(target=self.trickle, args=(client, b"N", 0.1, 8), daemon=True).start() if not secure else client.raw(b"NOO")
+            threading.Thread(target=self.trickle, args=(client, b"N", 0.1, 60), daemon=True).start() if not secure else client.raw(b"NOO")
             self.assertIn("4.4.2", client.expect(421))
-            self.assertEqual(self.worker.counter("TIMEOUT_COMMAND"), 1)
+            until(lambda: self.worker.counter("TIMEOUT_COMMAND") == 1)
 
     def test_message(self):
         """smtp.message_timeout is for the whole of it."""
-        self.begin(smtp="data_timeout: 5s, message_timeout: 1500ms")
+        self.begin(smtp="data_timeout: 60s, message_timeout: 1500ms")
         for secure in (False, True):
-            client = self.client(timeout=10)
+            client = self.client()
             if secure:
                 client.secure()
             client.open_message()
             begin = time.monotonic()
             client.sock.settimeout(0.05)
             got = None
-            while got is None and time.monotonic() - begin < 10:
+            while got is None and time.monotonic() - begin < 50:
                 client.raw(b"x\r\n")
                 try:
                     got = client.reply()
@@ -211,17 +211,16 @@ class Slow(Case):
         client.say("RCPT TO:<b@x.example>", 250)
         begin = time.monotonic()
         while client.say("BDAT 3\r\nx", 250, 421).startswith("250"):
-            self.assertLess(time.monotonic() - begin, 10)
-            client.sock.settimeout(10)
+            self.assertLess(time.monotonic() - begin, 60)
             time.sleep(0.05)
-        self.assertEqual(self.worker.counter("TIMEOUT_MESSAGE"), 1)
+        until(lambda: self.worker.counter("TIMEOUT_MESSAGE") == 1)
 
     def test_handshake_octet_by_octet(self):
         self.begin(smtp="tls_timeout: 1s")
         client = self.client()
         client.say("STARTTLS", 220)
-        self.assertTrue(self.trickle(client, records(hello())[:1], 0.2, 8) or client.ended())
-        self.assertEqual(self.worker.counter("TIMEOUT_TLS") + self.worker.counter("TLS_CLEAR_TEXT") + self.worker.counter("TLS_FAILED"), 1)
+        self.assertTrue(self.trickle(client, records(hello())[:1], 0.2, 60) or client.ended())
+        until(lambda: self.worker.counter("TIMEOUT_TLS") + self.worker.counter("TLS_CLEAR_TEXT") + self.worker.counter("TLS_FAILED") == 1)
 
     def test_many_small_messages_have_an_end(self):
         self.begin(smtp="max_transactions: 5")
@@ -312,7 +311,7 @@ class NoQueue(Case):
             while not stop.is_set():
                 i += 1
                 try:
-                    client = self.client(timeout=10)
+                    client = self.client()
                     if n % 2:
                         client.secure()
                     text = "id: %d-%d" % (n, i)
@@ -330,11 +329,11 @@ class NoQueue(Case):
         for s in senders:
             s.start()
         for _ in range(3):
-            until(lambda n=len(accepted): len(accepted) > n + 10, 30)
+            until(lambda n=len(accepted): len(accepted) > n + 10, 90)
             self.backend.stop()
-            until(lambda n=len(deferred): len(deferred) > n + 5, 30)
+            until(lambda n=len(deferred): len(deferred) > n + 5, 90)
             self.backend.start_again()
-        until(lambda n=len(accepted): len(accepted) > n + 10, 30)
+        until(lambda n=len(accepted): len(accepted) > n + 10, 90)
         stop.set()
         for s in senders:
             s.join()

@@ -199,7 +199,7 @@ class Handshakes(Case):
             client.raw(records(hello(versions=[0x0304], suites=tls_peer.TLS13, share=X25519)))
             self.heard(client, lambda o: answer(o).startswith("1.3"))
             client.raw(record(20, b"\1", 0x0303) * num)
-            client.sock.settimeout(10 if ends else 0.3)
+            client.sock.settimeout(60 if ends else 0.3)
             if ends:
                 self.heard(client)
                 until(lambda: self.worker.counter("TLS_FLOOD") == 1)
@@ -225,17 +225,17 @@ class Handshakes(Case):
         stalled[0].raw(octets[:50])
         stalled[1].raw(octets)
         stalled[2].sock.settimeout(0.2)
-        for i in range(50):  # an octet now and then buys no time
+        for i in range(300):  # an octet now and then buys no time
             stalled[2].raw(octets[i:i + 1])
             try:
                 self.assertEqual(stalled[2].sock.recv(1), b"")
                 break
             except TimeoutError:
-                self.assertLess(i, 45)
-        stalled[2].sock.settimeout(10)
+                self.assertLess(i, 250)
+        stalled[2].sock.settimeout(60)
         for client in stalled:
             self.assertNotIn(b"421", self.heard(client))
-        self.assertEqual(self.worker.counter("TIMEOUT_TLS"), 3)
+        until(lambda: self.worker.counter("TIMEOUT_TLS") == 3)
 
 
 class Settled(Case):
@@ -451,7 +451,7 @@ class Abuse(Case):
                     peer.write(b"NOOP\r\n")
                     if not peer.read():
                         raise Failed("cut off")
-        self.assertEqual(self.worker.counter("TLS_FLOOD"), 2)
+        until(lambda: self.worker.counter("TLS_FLOOD") == 2)
 
 
 if __name__ == "__main__":

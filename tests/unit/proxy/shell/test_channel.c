@@ -8,6 +8,7 @@
 #include <openssl/pool.h>
 #include <openssl/ssl.h>
 
+#include "certs/load_ssl.h"
 #include "certs/make_ssl.h"
 #include "proxy/tls/channel_ssl.h"
 

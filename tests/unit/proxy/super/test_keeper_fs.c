@@ -13,12 +13,24 @@ static struct config_identity settings_of(enum config_issuer issuer)
 		                         .certificate_life_ms = INT64_C(1000) * LIFE };
 }
 
+static struct key_info key_of(const struct identity *id)
+{
+	struct generation g;
+	assert_true(identity_find(id, 1, &g));
+	return *generation_key(&g, KEY_ECDSA_P256);
+}
+
 static void begin(struct keeper *k, const struct config_identity *settings, struct identity **id)
 {
 	struct why why = { 0 };
 	(void)witness("rm -rf state && mkdir -m 700 state");
 	assert_int_equal(keeper_open(k, "state", &why), EC_OK);
-	assert_int_equal(identity_new(k, settings, start, id, &why), EC_OK);
+	bool made = false;
+	assert_int_equal(identity_new(k, settings, id, &why), EC_OK);
+	assert_int_equal((*id)->num_generations, 0);
+	assert_int_equal(identity_make(k, *id, start, &made, &why), EC_OK);
+	assert_true(made);
+	assert_int_equal((*id)->num_generations, 1);
 	(*id)->active = 1;
 	(*id)->presented = 1;
 }
@@ -51,8 +63,8 @@ static void self_signed_is_renewed_on_the_same_key(void **state)
 	assert_false(upkeep(&k, id, LIFE / 2, &presented));
 	assert_true(upkeep(&k, id, 2 * LIFE / 3 + 1000, &presented)); /* long before its end */
 	assert_true(presented);
-	const struct key_info *now = identity_key(id, 1, KEY_ECDSA_P256);
-	assert_int_equal(now->not_after.s, start.s + 2 * LIFE / 3 + 1000 + LIFE);
+	const struct key_info now = key_of(id);
+	assert_int_equal(now.not_after.s, start.s + 2 * LIFE / 3 + 1000 + LIFE);
 	assert_string_equal(witness("sha256sum state/keys/*/1/ecdsa-p256.key | cut -d' ' -f1"), key);
 	assert_string_equal(witness("openssl x509 -in state/keys/%s/1/ecdsa-p256.pem -noout -pubkey | sha256sum | cut -d' ' -f1", mx), pin);
 	assert_false(upkeep(&k, id, 2 * LIFE / 3 + 1001, &presented));
@@ -80,7 +92,7 @@ static void install_from_ca(struct keeper *k, struct identity *id, int days)
 		fail_msg("%s", why.text);
 	bytes_fini(&chain);
 	assert_int_equal(identity_refresh(k, id, &why), EC_OK);
-	assert_int_equal(identity_key(id, 1, KEY_ECDSA_P256)->issuer, CERT_CA);
+	assert_int_equal(key_of(id).issuer, CERT_CA);
 }
 
 static void what_a_ca_gave_is_left_alone_until_its_last_moment(void **state)
@@ -95,12 +107,12 @@ static void what_a_ca_gave_is_left_alone_until_its_last_moment(void **state)
 	(void)snprintf(key, sizeof key, "%s", witness("sha256sum state/keys/*/1/ecdsa-p256.key | cut -d' ' -f1"));
 	bool presented = false;
 	assert_false(upkeep(&k, id, 89 * 86400, &presented));
-	assert_int_equal(identity_key(id, 1, KEY_ECDSA_P256)->issuer, CERT_CA);
+	assert_int_equal(key_of(id).issuer, CERT_CA);
 	assert_true(upkeep(&k, id, 90 * 86400 - 600, &presented));
 	assert_true(presented);
-	const struct key_info *now = identity_key(id, 1, KEY_ECDSA_P256);
-	assert_int_equal(now->issuer, CERT_SELF_SIGNED);
-	assert_true(now->not_after.s > start.s + 90 * 86400);
+	const struct key_info now = key_of(id);
+	assert_int_equal(now.issuer, CERT_SELF_SIGNED);
+	assert_true(now.not_after.s > start.s + 90 * 86400);
 	assert_string_equal(witness("sha256sum state/keys/*/1/ecdsa-p256.key | cut -d' ' -f1"), key);
 	end(&k, id);
 }

@@ -299,7 +299,7 @@ static void on_connection(uv_stream_t *server, int status)
 static void on_limit(uv_timer_t *t)
 {
 	(void)t;
-	fail_msg("the loop did not end within 20 s");
+	fail_msg("the loop did not end in time");
 }
 
 static void rig_open(struct rig *rig, enum mood mood)
@@ -307,7 +307,7 @@ static void rig_open(struct rig *rig, enum mood mood)
 	*rig = (struct rig){ .mood = mood };
 	assert_int_equal(uv_loop_init(&rig->loop), 0);
 	uv_timer_init(&rig->loop, &rig->limit);
-	uv_timer_start(&rig->limit, on_limit, 20000, 0);
+	uv_timer_start(&rig->limit, on_limit, 200000, 0);
 	uv_tcp_init(&rig->loop, &rig->listener);
 	rig->listener.data = rig;
 	struct sockaddr_storage a;
@@ -393,7 +393,7 @@ static void test_rounds(void **state)
 		const struct mood_case *c = &moods[i];
 		struct rig rig;
 		rig_open(&rig, c->mood);
-		(void)begin(&rig, c->algorithms, c->addresses, c->mood == SILENT ? 100 : 5000);
+		(void)begin(&rig, c->algorithms, c->addresses, c->mood == SILENT ? 500 : 60000);
 		while (!rig.done)
 			uv_run(&rig.loop, UV_RUN_ONCE);
 		if (rig.num_results != c->results || rig.num_seen != c->seen || rig.num_right != c->seen ||
@@ -418,7 +418,7 @@ static void test_connection_refused(void **state)
 	rig_open(&rig, FRIENDLY);
 	uv_close((uv_handle_t *)&rig.listener, NULL);
 	uv_run(&rig.loop, UV_RUN_NOWAIT);
-	(void)begin(&rig, 1u << KEY_ECDSA_P256, 1, 5000);
+	(void)begin(&rig, 1u << KEY_ECDSA_P256, 1, 60000);
 	while (!rig.done)
 		uv_run(&rig.loop, UV_RUN_ONCE);
 	assert_int_equal(rig.num_results, 3);
@@ -432,7 +432,7 @@ static void test_cancel_inside_a_result(void **state)
 	struct rig rig;
 	rig_open(&rig, HANGS_UP);
 	rig.cancel_at = 2;
-	(void)begin(&rig, 1u << KEY_ECDSA_P256, 12, 5000);
+	(void)begin(&rig, 1u << KEY_ECDSA_P256, 12, 60000);
 	while (rig.num_results < 2)
 		uv_run(&rig.loop, UV_RUN_ONCE);
 	uv_close((uv_handle_t *)&rig.listener, NULL);
@@ -449,7 +449,7 @@ static void test_cancel(void **state)
 	for (int steps = 0; steps < 12; steps++) {
 		struct rig rig;
 		rig_open(&rig, FRIENDLY);
-		struct probes *p = begin(&rig, 1u << KEY_ECDSA_P256, 2, 5000);
+		struct probes *p = begin(&rig, 1u << KEY_ECDSA_P256, 2, 60000);
 		for (int i = 0; i < steps && !rig.done; i++)
 			uv_run(&rig.loop, UV_RUN_ONCE);
 		int before = rig.num_results;

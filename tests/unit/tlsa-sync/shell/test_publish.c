@@ -89,11 +89,11 @@ static struct seen change(struct config *cfg, bool rehearse, const char *adds, c
 
 /* --- exec --- */
 
-static struct config *exec_config(const char *script)
+static struct config *exec_config(const char *script, const char *timeout)
 {
 	char text[1000]; /* in single quotes, so that the shell gets what the table says */
 	(void)snprintf(text, sizeof text,
-	               "tlsa_sync: {publisher: exec, exec: {command: [/bin/sh, -c, '%s'], timeout: 500ms}}\n", script);
+	               "tlsa_sync: {publisher: exec, exec: {command: [/bin/sh, -c, '%s'], timeout: %s}}\n", script, timeout);
 	return parse(text);
 }
 
@@ -124,7 +124,7 @@ static void a_command_is_asked(void **state)
 		{ "talks for ever", "while :; do echo {\\\"ok\\\":true}; done", false, OUTCOME_UNKNOWN, "more than 65536 octets" },
 	};
 	for (size_t i = 0; i < NUM(cases); i++) {
-		struct config *cfg = exec_config(cases[i].script);
+		struct config *cfg = exec_config(cases[i].script, strstr(cases[i].words, "500 ms") != NULL ? "500ms" : "60s");
 		enum ec ec;
 		struct seen s = change(cfg, cases[i].rehearse, "a", "b", "a", &ec);
 		assert_int_equal(ec, EC_OK);
