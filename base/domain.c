@@ -83,32 +83,41 @@ static void write_punycode(struct writer *w, const uint32_t *points, size_t num)
 	}
 }
 
-static enum ec fold_label(struct slice label, struct writer *w)
+/* A label with characters beyond ASCII. Each character becomes an octet or more, so
+ * one that has too many won't fit. */
+static enum ec fold_u_label(struct slice label, struct writer *w)
 {
-	/* Each character becomes an octet or more: what has too many won't fit. */
-	uint32_t points[DOMAIN_LABEL_MAX] = { 0 };
+	uint32_t points[DOMAIN_LABEL_MAX];
 	size_t num = 0, start = w->len;
-	bool ascii = true;
 	while (label.len > 0) {
+		if (num == DOMAIN_LABEL_MAX)
+			return EC_RANGE;
 		size_t len = utf8_next(label, &points[num]);
 		if (len == 0)
 			return EC_SYNTAX;
 		if (len == 1)
 			points[num] = small(label.p[0]);
-		ascii = ascii && len == 1;
+		num++;
 		label = slice_from(label, len);
-		if (++num == DOMAIN_LABEL_MAX && label.len > 0)
+	}
+	writer_str(w, "xn--");
+	write_punycode(w, points, num);
+	return w->len - start > DOMAIN_LABEL_MAX ? EC_RANGE : EC_OK;
+}
+
+static enum ec fold_label(struct slice label, struct writer *w)
+{
+	uint8_t folded[DOMAIN_LABEL_MAX];
+	size_t num = 0;
+	for (; num < label.len && label.p[num] < 0x80; num++) {
+		if (num == DOMAIN_LABEL_MAX)
 			return EC_RANGE;
+		folded[num] = small(label.p[num]);
 	}
-	if (num == 0)
-		return EC_SYNTAX;
-	if (!ascii) {
-		writer_str(w, "xn--");
-		write_punycode(w, points, num);
-	}
-	for (size_t i = 0; ascii && i < num; i++)
-		write_octet(w, (uint8_t)points[i]);
-	return w->bad || w->len - start > DOMAIN_LABEL_MAX ? EC_RANGE : EC_OK;
+	if (num < label.len)
+		return fold_u_label(label, w);
+	writer_bytes(w, slice_of(folded, num));
+	return num == 0 ? EC_SYNTAX : EC_OK;
 }
 
 enum ec domain_fold(struct slice domain, char out[DOMAIN_MAX + 1], size_t *out_len)

@@ -170,6 +170,23 @@ enum ec bytes_reserve(struct bytes *b, size_t len, uint8_t **out)
 	return EC_OK;
 }
 
+enum ec bytes_format(struct bytes *b, const char *format, ...)
+{
+	va_list ap;
+	uint8_t *room = NULL;
+	va_start(ap, format);
+	int n = vsnprintf(NULL, 0, format, ap);
+	va_end(ap);
+	enum ec ec = n < 0 ? EC_NO_MEMORY : bytes_reserve(b, (size_t)n + 1, &room);
+	if (ec != EC_OK)
+		return ec;
+	va_start(ap, format);
+	(void)vsnprintf((char *)room, (size_t)n + 1, format, ap);
+	va_end(ap);
+	bytes_commit(b, (size_t)n);
+	return EC_OK;
+}
+
 void bytes_commit(struct bytes *b, size_t len)
 {
 	assert(len <= b->cap - b->end);

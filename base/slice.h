@@ -77,6 +77,8 @@ enum ec bytes_append(struct bytes *b, struct slice s) MUST_CHECK;
  * bytes_commit then adds the first `len` of them. */
 enum ec bytes_reserve(struct bytes *b, size_t len, uint8_t **out) MUST_CHECK;
 void bytes_commit(struct bytes *b, size_t len);
+/* bytes_format appends formatted text, without a NUL. EC_NO_MEMORY. */
+enum ec bytes_format(struct bytes *b, const char *format, ...) __attribute__((format(printf, 2, 3))) MUST_CHECK;
 void bytes_consume(struct bytes *b, size_t len);
 struct slice bytes_slice(const struct bytes *b);
 size_t bytes_len(const struct bytes *b);

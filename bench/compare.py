@@ -259,7 +259,7 @@ def main():
         if args.growth:
             import growth
 
-            results = growth.measure(running[0], args.only, PROJECT / "build" / "bench" / "growth.svg")
+            results = growth.measure(running[0], args.only, PROJECT / "bench" / "growth.svg")
         else:
             results = roll(dns, running[0], plan) if args.roll else compare(running, plan, args.only)
         (PROJECT / "build" / "bench" / "results.json").write_text(json.dumps(results, indent=1))

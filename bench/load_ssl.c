@@ -57,8 +57,9 @@ static struct {
 	unsigned messages;
 	unsigned recipients;
 	size_t size;
+	unsigned names; /* asked for by SNI, in turn: mx1.example.lab, mx2.insecure.lab, … */
 	bool clear;
-} plan = { .clients = 1, .sessions = 1, .messages = 1, .recipients = 1, .size = 4096 };
+} plan = { .clients = 1, .sessions = 1, .messages = 1, .recipients = 1, .size = 4096, .names = 1 };
 
 struct cursor {
 	enum verb verb;
@@ -265,12 +266,25 @@ static bool pump(struct session *s)
 
 /* --- TLS --------------------------------------------------------------------- */
 
+/* Neighbours in the list are far apart in time, and each comes once before one comes again. */
+static const char *next_name(void)
+{
+	enum { STEP = 7919 }; /* a prime */
+	static char name[64];
+	static uint64_t turn;
+	unsigned number = 1 + (unsigned)(turn++ * STEP % plan.names);
+	if (number == 1)
+		return "mx1.example.lab";
+	(void)snprintf(name, sizeof name, "mx%u.insecure.lab", number);
+	return name;
+}
+
 static bool tls_begin(struct session *s)
 {
 	s->ssl = SSL_new(tls);
 	s->handshaking = true;
 	s->secure_us = now_us();
-	return s->ssl != NULL && SSL_set_fd(s->ssl, s->fd) == 1 && SSL_set_tlsext_host_name(s->ssl, "mx1.example.lab") == 1;
+	return s->ssl != NULL && SSL_set_fd(s->ssl, s->fd) == 1 && SSL_set_tlsext_host_name(s->ssl, next_name()) == 1;
 }
 
 /* handshake returns false when it failed. */
@@ -528,7 +542,7 @@ static bool parse_to(const char *at)
 static void usage(void)
 {
 	(void)fprintf(stderr, "usage: bench-load --to ADDRESS:PORT [--mode sessions|idle|slow] [--clients N] [--sessions N]\n"
-	                      "                  [--messages N] [--size OCTETS] [--recipients N] [--tls12] [--clear]\n");
+	                      "                  [--messages N] [--size OCTETS] [--recipients N] [--names N] [--tls12] [--clear]\n");
 	exit(2);
 }
 
@@ -549,7 +563,7 @@ static bool parse(int argc, char **argv)
 		{ "clients", required_argument, NULL, 'c' },  { "sessions", required_argument, NULL, 's' },
 		{ "messages", required_argument, NULL, 'n' }, { "size", required_argument, NULL, 'z' },
 		{ "recipients", required_argument, NULL, 'r' }, { "tls12", no_argument, NULL, '2' },
-		{ "clear", no_argument, NULL, 'x' },
+		{ "clear", no_argument, NULL, 'x' },          { "names", required_argument, NULL, 'i' },
 		{ 0 },
 	};
 	bool old = false;
@@ -562,12 +576,13 @@ static bool parse(int argc, char **argv)
 		case 'n': plan.messages = (unsigned)atoi(optarg); break;
 		case 'z': plan.size = (size_t)atoll(optarg); break;
 		case 'r': plan.recipients = (unsigned)atoi(optarg); break;
+		case 'i': plan.names = (unsigned)atoi(optarg); break;
 		case '2': old = true; break;
 		case 'x': plan.clear = true; break;
 		default: usage();
 		}
 	}
-	if (plan.to.sin_port == 0 || plan.clients == 0 || plan.recipients == 0 || optind != argc)
+	if (plan.to.sin_port == 0 || plan.clients == 0 || plan.recipients == 0 || plan.names == 0 || optind != argc)
 		usage();
 	return old;
 }

@@ -52,9 +52,11 @@ class Ours(Peer):
     workers = 2
     identities = None  # the standard one
     deadline_s = 20
+    state_dir = None  # a fresh one
 
     def begin(self):
         self.danegate = Danegate(name="bench-danegate", backend=f"{SINK}:{SINK_PORT}", changes={
+            **({"state_dir": self.state_dir} if self.state_dir else {}),
             "log": {"level": "warning"},
             "proxy": {"workers": self.workers},
             "identities": self.identities or [{"name": zones.MX}],

@@ -238,7 +238,7 @@ enum dane_result dane_verify_store(X509_STORE *store, const struct dane_presente
 	STACK_OF(X509) *above = decode_above(p);
 	int error = leaf == NULL ? X509_V_ERR_UNSPECIFIED : verify_chain(store, leaf, above, p->now);
 	bool expired = error == X509_V_ERR_CERT_HAS_EXPIRED || error == X509_V_ERR_CERT_NOT_YET_VALID;
-	bool name = leaf != NULL && (p->num_names == 0 || path_has_name(leaf, p->names, p->num_names));
+	bool name = leaf != NULL && (p->num_names == 0 || path_has_name(leaf, p->names, p->num_names, false));
 	enum dane_result result = DANE_OK;
 	if (error != X509_V_OK && !expired)
 		result = DANE_MISMATCH;

@@ -53,9 +53,9 @@ struct dane_presented {
  * signature (RFC 7671 5.1, RFC 7672 3.1.1).
  *
  * DANE-TA(2) is matched with each certificate above the leaf, and there must be a valid
- * chain from the leaf to it: signatures, dates of all certificates in it, CA bits, path
- * lengths, name constraints, the purpose "TLS server", a name (RFC 7671 5.2, RFC 7672
- * 3.1.2). Never with the leaf itself: who pins a leaf writes DANE-EE, and a client that
+ * chain from the leaf to it: signatures, dates (of an anchor only if it is self-signed: RFC
+ * 5280 6.1 asks for none of it), CA bits, path lengths, name constraints, the purpose "TLS
+ * server", a name (RFC 7671 5.2, RFC 7672 3.1.2). Never with the leaf itself: who pins a leaf writes DANE-EE, and a client that
  * let a leaf be its own CA would differ from the rest (OpenSSL, Postfix). The whole
  * certificate of a 2 0 0 record is a trust anchor also when it was not sent (5.2.2), and
  * so is the key of a 2 1 0 record (5.2.3): then it must have signed a certificate of the
@@ -67,8 +67,8 @@ enum dane_result dane_verify(const struct dane_records *records, const struct da
                              const struct dane_record **used, struct why *why);
 
 /* dane_verify_store verifies as for DANE-TA, against the CA certificates in `store`
- * instead of records: OK, EXPIRED, NAME, or MISMATCH for "no trusted chain". Without
- * names none is checked. Borrows `store`. */
+ * instead of records: OK, EXPIRED, NAME, or MISMATCH for "no trusted chain". Only DNS-IDs
+ * count (RFC 8461 4.2); without names none is checked. Borrows `store`. */
 enum dane_result dane_verify_store(X509_STORE *store, const struct dane_presented *p, struct why *why);
 
 #endif

@@ -64,7 +64,7 @@ static bool cn_matches(X509 *leaf, const char *const *names, size_t num)
 	return found;
 }
 
-bool path_has_name(X509 *leaf, const char *const *names, size_t num)
+bool path_has_name(X509 *leaf, const char *const *names, size_t num, bool cn_too)
 {
 	int critical = 0;
 	GENERAL_NAMES *sans = X509_get_ext_d2i(leaf, NID_subject_alt_name, &critical, NULL);
@@ -80,7 +80,7 @@ bool path_has_name(X509 *leaf, const char *const *names, size_t num)
 	}
 	GENERAL_NAMES_free(sans);
 	ERR_clear_error();
-	return found || (!dns_ids && cn_matches(leaf, names, num));
+	return found || (cn_too && !dns_ids && cn_matches(leaf, names, num));
 }
 
 /* ---- one chain ---- */
@@ -222,6 +222,16 @@ struct search {
 	struct why *why;
 };
 
+/* Name constraints are kept by DNS-IDs, not by CNs (the library sees to a leaf without any
+ * SAN only): with constraints above it a CN proves nothing. */
+static bool constrained(const struct path *path)
+{
+	for (size_t i = 1; i < path->num; i++)
+		if (X509_get_ext_by_NID(path->certificates[i], NID_name_constraints, -1) >= 0)
+			return true;
+	return false;
+}
+
 /* judge gives the path as it stands, ending at the anchor of `record`, its verdict. */
 static void judge(struct search *s, const struct dane_record *record, bool bare)
 {
@@ -231,7 +241,7 @@ static void judge(struct search *s, const struct dane_record *record, bool bare)
 	dane_print_kind(kind, record);
 	if (!is_valid(&s->path, bare, s->p->now, &check))
 		result = DANE_MISMATCH;
-	else if (!path_has_name(s->path.certificates[0], s->p->names, s->p->num_names))
+	else if (!path_has_name(s->path.certificates[0], s->p->names, s->p->num_names, !constrained(&s->path)))
 		result = DANE_NAME;
 	else if (check.expired)
 		result = DANE_EXPIRED;

@@ -41,9 +41,12 @@ static enum ec yaml_failed(const yaml_parser_t *parser, const char *file_name, s
 	}
 	const char *problem = parser->problem == NULL ? "not YAML" : parser->problem;
 	const char *context = parser->context == NULL ? "" : parser->context;
-	config_errors_add(errs, EC_SYNTAX, file_name, mark_from(parser->problem_mark), "",
-	                  "not valid YAML: %s%s%s; check indentation, quotes and brackets here and just above", context,
-	                  *context == '\0' ? "" : ", ", problem);
+	/* The usual reason: a pattern such as *.example.org without quotes. */
+	bool star = strstr(context, "an alias") != NULL;
+	config_errors_add(errs, EC_SYNTAX, file_name, mark_from(parser->problem_mark), "", "not valid YAML: %s%s%s; %s",
+	                  context, *context == '\0' ? "" : ", ", problem,
+	                  star ? "quote what begins with a *, as in \"*.example.org\"" :
+	                         "check indentation, quotes and brackets here and just above");
 	return EC_SYNTAX;
 }
 

@@ -7,6 +7,8 @@
 #include <unistd.h>
 
 #include "config/load_fs.h"
+#include "proxy/command_fs.h"
+#include "proxy/router/router_uv.h"
 #include "proxy/super/supervisor_uv.h"
 #include "proxy/worker/worker_uv.h"
 
@@ -14,12 +16,14 @@ static const char default_config[] = "/etc/danegate/danegate.yaml";
 
 static const char usage[] =
 	"usage: danegate [-c FILE] [--check | --dump | --version | --help]\n"
+	"       danegate [-c FILE] [--json] COMMAND\n"
 	"\n"
 	"  -c, --config FILE   configuration (default /etc/danegate/danegate.yaml)\n"
 	"      --check         check it and the files it names, print every error, and exit: 0 or 2\n"
 	"      --dump          print the settings in force, defaults filled in\n"
 	"      --version\n"
 	"      --help\n"
+	"      --json          with a command: for programs\n"
 	"\n"
 	"Without these it runs in the foreground, logs on standard error, reloads on SIGHUP\n"
 	"and stops on SIGTERM. See danegate(8) and danegate.yaml(5).\n";
@@ -70,18 +74,34 @@ static int worker(const char *count, const char *slot)
 	return worker_run((int)num, (unsigned)own);
 }
 
+static int router(void)
+{
+	(void)close_range(ROUTER_FD_WIRE + 1, ~0U, 0);
+	return router_run();
+}
+
+static int command(const char *path, int argc, char **argv, bool json)
+{
+	struct config *cfg = load(path, false);
+	int status = cfg == NULL ? 2 : command_run(cfg, argc, argv, json);
+	config_free(cfg);
+	return status;
+}
+
 int main(int argc, char **argv)
 {
-	enum { OPT_CHECK = 256, OPT_DUMP, OPT_VERSION, OPT_WORKER, OPT_SLOT };
+	enum { OPT_CHECK = 256, OPT_DUMP, OPT_VERSION, OPT_WORKER, OPT_SLOT, OPT_ROUTER };
 	static const struct option options[] = {
 		{ "config", required_argument, NULL, 'c' }, { "check", no_argument, NULL, OPT_CHECK },
 		{ "dump", no_argument, NULL, OPT_DUMP },    { "version", no_argument, NULL, OPT_VERSION },
 		{ "help", no_argument, NULL, 'h' },         { "worker", required_argument, NULL, OPT_WORKER },
 		{ "foreground", no_argument, NULL, 'f' },   { "slot", required_argument, NULL, OPT_SLOT },
+		{ "router", no_argument, NULL, OPT_ROUTER }, { "json", no_argument, NULL, 'j' },
 		{ 0 },
 	};
 	const char *path = default_config, *worker_count = NULL, *slot = "0";
 	int what = 0, option;
+	bool json = false;
 	while ((option = getopt_long(argc, argv, "c:hf", options, NULL)) != -1) {
 		switch (option) {
 		case 'c':
@@ -89,6 +109,9 @@ int main(int argc, char **argv)
 			break;
 		case 'f':
 			break; /* it always runs in the foreground */
+		case 'j':
+			json = true;
+			break;
 		case OPT_WORKER:
 			worker_count = optarg;
 			break;
@@ -105,6 +128,8 @@ int main(int argc, char **argv)
 	}
 	if (worker_count != NULL)
 		return worker(worker_count, slot);
+	if (what == 0 && optind < argc && command_known(argv[optind]))
+		return command(path, argc - optind, argv + optind, json);
 	if (optind < argc) {
 		(void)fprintf(stderr, "danegate: unexpected argument \"%s\"\n%s", argv[optind], usage);
 		return 2;
@@ -113,7 +138,9 @@ int main(int argc, char **argv)
 	case OPT_VERSION:
 		return puts("danegate " DANEGATE_VERSION) >= 0 ? 0 : 1;
 	case 'h':
-		return fputs(usage, stdout) >= 0 ? 0 : 1;
+		return printf("%s\nCommands to the daemon that runs:\n%s", usage, command_usage()) >= 0 ? 0 : 1;
+	case OPT_ROUTER:
+		return router();
 	case OPT_CHECK:
 	case OPT_DUMP:
 		return check(path, what == OPT_DUMP);

@@ -175,7 +175,8 @@ static bool start_look(struct controller *c)
 	struct why why = { 0 };
 	c->pending = 0;
 	for (unsigned i = 0; i < c->world->num_agents; i++)
-		c->pending += ask_instance(c, i, json_pack("{s:s}", "do", "report"), REPORT_TIMEOUT_MS, on_report);
+		c->pending += ask_instance(c, i, json_pack("{s:s,s:s}", "do", "report", "identity", c->facts->identity),
+		                           REPORT_TIMEOUT_MS, on_report);
 	enum ec ec = evidence_map(c->evidence) != NULL ? evidence_look(c->evidence, evidence_events, c, &why)
 	                                               : evidence_find(c->evidence, evidence_events, c, &why);
 	if (ec == EC_OK)
@@ -425,7 +426,7 @@ bool action_certify(struct controller *c)
 		.identity = c->facts->identity,
 		.generation = d->generation,
 		.algorithm = d->algorithm,
-		.command = &id->command,
+		.command = c->policy.issuer == ISSUER_COMMAND ? &id->command : NULL,
 		.timeout_ms = (int)id->command_timeout_ms,
 	};
 	struct fact_issue before = c->facts->issue;

@@ -1,5 +1,11 @@
 #include "tlsa-sync/age.h"
 
+uint32_t age_ttl_s(const struct facts *f, const struct policy *p)
+{
+	uint32_t seen_s = facts_ttl_max(f);
+	return seen_s > p->ttl_s ? seen_s : p->ttl_s;
+}
+
 static void later(struct age *a, enum age_reason reason, int64_t until_ms, struct stamp now)
 {
 	int64_t left = until_ms - now.count_ms;
@@ -63,7 +69,7 @@ struct age age_of(const struct facts *f, const struct policy *p, const uint8_t s
 	struct age a = age_proof(f, (unsigned)digest, &run_ms);
 	if (a.reason != AGE_OLD)
 		return a;
-	a.ttl_s = facts_ttl_max(f);
+	a.ttl_s = age_ttl_s(f, p);
 	int64_t ttl_ms = (int64_t)a.ttl_s * 1000, margin_ms = p->cache_margin_s * 1000;
 	later(&a, AGE_TTL, a.since_ms + 2 * ttl_ms + margin_ms, now);
 	later(&a, AGE_FLOOR, a.since_ms + p->floor_s * 1000, now);

@@ -21,6 +21,10 @@ struct age {
 	uint32_t ttl_s;   /* TTLmax */
 };
 
+/* age_ttl_s is TTLmax in seconds: the largest of any version seen, or sent, and the one we write
+ * now. That counts though nobody remembers it: an old journal that was restored does not. */
+uint32_t age_ttl_s(const struct facts *f, const struct policy *p);
+
 /* age_of applies the rule to a digest of ours:
  * T_all is the moment the last server gave its k-th good answer in a row. Old is
  * what has T_all + 2 x TTLmax + margin behind it, and T_all + floor; with

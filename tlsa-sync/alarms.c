@@ -94,7 +94,7 @@ static void alarms_of_issuer(struct decide *c)
 static void alarms_of_emergency(struct decide *c)
 {
 	const struct fact_roll *r = &c->f->roll;
-	int64_t trusted_s = (int64_t)facts_ttl_max(c->f) + c->p->cache_margin_s;
+	int64_t trusted_s = (int64_t)age_ttl_s(c->f, c->p) + c->p->cache_margin_s;
 	char until[WALL_TEXT_SIZE];
 	if (!r->emergency || r->ended.count_ms == 0 || r->end != ROLL_DONE ||
 	    c->now.count_ms >= r->ended.count_ms + trusted_s * 1000)

@@ -57,7 +57,7 @@ static void alarms_of_signatures(struct decide *c, const struct fact_server *s)
 static void alarm_of_refresh(struct decide *c, const struct fact_server *s)
 {
 	char refresh[DURATION_TEXT_SIZE], waits[DURATION_TEXT_SIZE];
-	int64_t wait_s = 2 * (int64_t)facts_ttl_max(c->f) + c->p->cache_margin_s;
+	int64_t wait_s = 2 * (int64_t)age_ttl_s(c->f, c->p) + c->p->cache_margin_s;
 	if (c->p->floor_s > wait_s)
 		wait_s = c->p->floor_s;
 	if (facts_ttl_max(c->f) == 0 || s->upkeep.refresh_s <= wait_s)

@@ -39,6 +39,28 @@ static bool same_key(const struct fact_issue *last, const struct fact_key *k)
 	       last->algorithm == k->algorithm;
 }
 
+/* The operator's request that this key's certificate be replaced, or NULL. */
+static const struct fact_renewal *renewal_of(const struct facts *f, const struct fact_key *k)
+{
+	for (size_t i = 0; i < f->num_renewals; i++)
+		if (memcmp(f->renewals[i].cert_sha256, k->cert_sha256, 32) == 0)
+			return &f->renewals[i];
+	return NULL;
+}
+
+/* Does this issuer leave anything to us? Danegate signs by itself, unless the operator asks. */
+static bool concerned(const struct facts *f, const struct policy *p)
+{
+	return p->issuer == ISSUER_COMMAND || (p->issuer == ISSUER_SELF_SIGNED && f->num_renewals > 0);
+}
+
+/* Asked for since the last try: that one and its pause don't count. */
+static bool asked_anew(const struct facts *f, const struct fact_key *k)
+{
+	const struct fact_renewal *r = renewal_of(f, k);
+	return r != NULL && r->asked.count_ms > f->issue.asked.count_ms;
+}
+
 static bool helped(const struct fact_issue *last, const struct fact_key *k)
 {
 	return last->outcome == OUTCOME_OK && !same_key(last, k);
@@ -80,7 +102,7 @@ static void about(struct certify *out, enum certify_step step, const struct fact
  * would match them no more. So while any cache may hold such, the key's own has to be in every cache. */
 static bool certificate_pinned(const struct facts *f, const struct policy *p, const struct fact_key *k, struct stamp now)
 {
-	int64_t cached_s = 2 * (int64_t)facts_ttl_max(f) + p->cache_margin_s;
+	int64_t cached_s = 2 * (int64_t)age_ttl_s(f, p) + p->cache_margin_s;
 	int64_t gone_ms = f->cert_pinned.count_ms + rollover_gap_ms(p) + (p->floor_s > cached_s ? p->floor_s : cached_s) * 1000;
 	int d = facts_digest(f, k->spki_sha256);
 	/* such a set does not serve the key, so the end of its signature is noted there */
@@ -124,7 +146,7 @@ static const struct fact_key *next_due(const struct facts *f, const struct polic
 	*out_wait_ms = 0;
 	for (size_t n = 0; n < f->num_keys; n++) {
 		const struct fact_key *k = &f->keys[(start + n) % f->num_keys];
-		int64_t due_s = certify_due_s(p, k);
+		int64_t due_s = renewal_of(f, k) != NULL ? 0 : certify_due_s(p, k);
 		if (!in_use(f, k) || !answers(f, k->instance) || due_s == INT64_MAX || certificate_pinned(f, p, k, now))
 			continue;
 		if (due_s > now.wall.s) {
@@ -142,7 +164,7 @@ void certify_next(const struct facts *f, const struct policy *p, struct stamp no
 {
 	*out = (struct certify){ .step = CERTIFY_IDLE };
 	const struct fact_issue *last = &f->issue;
-	if (p->issuer != ISSUER_COMMAND)
+	if (!concerned(f, p))
 		return;
 	if (last->asked.count_ms != 0 && last->outcome == OUTCOME_SENT) {
 		about_last(out, CERTIFY_RUNNING, last);
@@ -157,13 +179,14 @@ void certify_next(const struct facts *f, const struct policy *p, struct stamp no
 	const struct fact_key *k = next_due(f, p, now, &out->wait_ms);
 	if (k == NULL)
 		return;
-	int64_t left = last->asked.count_ms == 0 || helped(last, k) ? 0 : left_ms(f, p, now);
+	bool anew = asked_anew(f, k);
+	int64_t left = last->asked.count_ms == 0 || helped(last, k) || anew ? 0 : left_ms(f, p, now);
 	bool looked = looked_lately(f, p, now);
 	if (left == 0 && looked && !all_have_told(f))
 		return;
 	about(out, left > 0 ? CERTIFY_LATER : looked ? CERTIFY_RUN : CERTIFY_LOOK, k);
 	out->wait_ms = left;
-	out->tries = tries_of_next(last, k, now);
+	out->tries = anew ? 1 : tries_of_next(last, k, now);
 }
 
 /* ---- words ---- */
@@ -177,7 +200,7 @@ static void key_words(const struct facts *f, const struct fact_key *k, struct wh
 bool certify_trouble(const struct facts *f, const struct policy *p, struct stamp now, struct why *why)
 {
 	const struct fact_issue *last = &f->issue;
-	if (p->issuer != ISSUER_COMMAND || last->asked.count_ms == 0 || last->outcome == OUTCOME_SENT)
+	if (!concerned(f, p) || last->asked.count_ms == 0 || last->outcome == OUTCOME_SENT)
 		return false;
 	struct certify next;
 	certify_next(f, p, now, &next);
@@ -189,8 +212,9 @@ bool certify_trouble(const struct facts *f, const struct policy *p, struct stamp
 	char again[WALL_TEXT_SIZE];
 	wall_print(again, (struct wall){ last->done.wall.s + pause_ms(p, last->tries) / 1000 });
 	(void)why_set(why, EC_OK, "%s (tried %u time%s; again at %s)",
-	              last->outcome == OUTCOME_OK ? "the one just issued is due for renewal already: renew_before is longer than its life"
-	                                          : last->words,
+	              last->outcome != OUTCOME_OK ? last->words
+	              : f->num_renewals > 0       ? "a renewal was asked for, and the issuer gave the same certificate again"
+	                                          : "the one just issued is due for renewal already: renew_before is longer than its life",
 	              last->tries, last->tries == 1 ? "" : "s", again);
 	return true;
 }
@@ -218,6 +242,57 @@ static void progress_words(const struct facts *f, const struct policy *p, const 
 		(void)why_set(out, EC_OK, "not before every server has told that it does not pin the one there is (3 0 1, 2 1 1)");
 	else
 		(void)why_set(out, EC_OK, "getting one");
+}
+
+/* ---- asked for ---- */
+
+static size_t renew_all(struct facts *f, struct stamp now)
+{
+	static const uint8_t not_reported[32];
+	size_t num = 0;
+	for (size_t i = 0; i < f->num_keys; i++) {
+		const struct fact_key *k = &f->keys[i];
+		if (!in_use(f, k) || !k->certified || memcmp(k->cert_sha256, not_reported, 32) == 0)
+			continue;
+		num++;
+		if (renewal_of(f, k) != NULL || f->num_renewals == FACT_RENEWALS)
+			continue;
+		struct fact_renewal *r = &f->renewals[f->num_renewals++];
+		memcpy(r->cert_sha256, k->cert_sha256, 32);
+		r->asked = now;
+	}
+	return num;
+}
+
+enum ec certify_renew(struct facts *f, const struct policy *p, struct stamp now, struct why *why)
+{
+	size_t before = f->num_renewals;
+	if (p->issuer == ISSUER_FILES)
+		return why_set(why, EC_UNSUPPORTED, "the certificate comes from files: put a new one there, of the same key, and danegate takes it");
+	if (renew_all(f, now) == 0)
+		return why_set(why, EC_BUSY, "danegate has not reported a certificate yet: ask again in a moment");
+	return why_set(why, EC_OK, "%s; the key and its records stay",
+	               f->num_renewals == before         ? "that renewal is under way already"
+	               : p->issuer == ISSUER_SELF_SIGNED ? "danegate signs the certificate anew"
+	                                                 : "the issuer's command gets a new certificate");
+}
+
+bool certify_renewing(const struct facts *f, const struct policy *p, struct stamp now, struct why *why)
+{
+	for (size_t i = 0; i < f->num_keys; i++) {
+		const struct fact_key *k = &f->keys[i];
+		struct why progress = { 0 }, what = { 0 };
+		if (renewal_of(f, k) == NULL)
+			continue;
+		if (p->issuer != ISSUER_SELF_SIGNED || !answers(f, k->instance))
+			progress_words(f, p, k, now, &progress);
+		else if (!certify_trouble(f, p, now, &progress))
+			(void)why_set(&progress, EC_OK, "danegate signs it anew");
+		key_words(f, k, &what);
+		(void)why_set(why, EC_OK, "%.200s is replaced: %s", what.text, progress.text);
+		return true;
+	}
+	return false;
 }
 
 bool certify_fit(const struct facts *f, const struct policy *p, const struct fact_key *k, bool hurry,

@@ -53,6 +53,15 @@ bool certify_fit(const struct facts *f, const struct policy *p, const struct fac
  * is to be renewed by the command; 0: at once, INT64_MAX: never (another issuer). */
 int64_t certify_due_s(const struct policy *p, const struct fact_key *k);
 
+/* certify_renew notes that the certificates of the keys in use are to be replaced now: by the
+ * issuer's command, or self-signed by danegate. The keys stay, and so does DNS. Asked again
+ * meanwhile it is the same request. EC_UNSUPPORTED for issuer files, EC_BUSY before
+ * danegate has reported a certificate. */
+enum ec certify_renew(struct facts *f, const struct policy *p, struct stamp now, struct why *why) MUST_CHECK;
+
+/* certify_renewing tells whether such a request is not complete, and in `why` what is done about it. */
+bool certify_renewing(const struct facts *f, const struct policy *p, struct stamp now, struct why *why);
+
 /* certify_trouble says why the last try did not help and when the next is; false when
  * there is nothing to say. */
 bool certify_trouble(const struct facts *f, const struct policy *p, struct stamp now, struct why *why);

@@ -137,7 +137,8 @@ static enum ec open_agents(struct check *c, struct why *why)
 		if (ec != EC_OK)
 			return why_set(why, ec, "out of memory");
 		c->asks[i] = (struct check_ask){ c, i };
-		ec = agent_ask(c->agents[i], json_pack("{s:s}", "do", "report"), REPORT_TIMEOUT_MS, on_report, &c->asks[i], NULL);
+		ec = agent_ask(c->agents[i], json_pack("{s:s,s:s}", "do", "report", "identity", c->facts->identity), REPORT_TIMEOUT_MS,
+		               on_report, &c->asks[i], NULL);
 		if (ec != EC_OK)
 			return why_set(why, ec, "out of memory");
 		c->pending++;

@@ -68,6 +68,7 @@ int cmd_rollback(struct cmd *cmd);
 int cmd_abort(struct cmd *cmd);
 int cmd_disable(struct cmd *cmd);
 int cmd_enable(struct cmd *cmd);
+int cmd_renew(struct cmd *cmd);
 int cmd_check_publisher(struct cmd *cmd);
 
 #endif

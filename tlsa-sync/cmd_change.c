@@ -1,4 +1,4 @@
-/* tlsa-sync rotate | rollback | abort | disable | enable. change_answered and change_tick
+/* tlsa-sync rotate | rollback | abort | disable | enable | renew. change_answered and change_tick
  * get the same answers from a daemon and, where none runs, from this process: alone_uv. */
 #include "tlsa-sync/cmd_change.h"
 
@@ -8,6 +8,7 @@
 
 #include "base/instant.h"
 #include "tlsa-sync/alone_uv.h"
+#include "tlsa-sync/confirm_fs.h"
 
 enum { LOOK_US = 250 * 1000, GONE_MAX = 60 * 4, GONE_TOLD = 8 };
 
@@ -33,18 +34,16 @@ static const char *text_of(const json_t *answer, const char *key)
  * says yes. */
 static bool ask_person(void)
 {
-	if (isatty(STDIN_FILENO) != 1 || isatty(STDERR_FILENO) != 1) {
-		(void)fprintf(stderr, "tlsa-sync: nothing is changed; --force goes ahead all the same\n");
-		return false;
-	}
-	char line[16] = "";
-	(void)fprintf(stderr, "Go ahead all the same? [y/N] ");
-	if (fgets(line, sizeof line, stdin) == NULL)
-		line[0] = '\0';
-	bool yes = strcmp(line, "y\n") == 0 || strcmp(line, "Y\n") == 0 || strcmp(line, "yes\n") == 0;
-	if (!yes)
-		(void)fprintf(stderr, "tlsa-sync: nothing is changed\n");
-	return yes;
+	static const char *const refusals[] = {
+		[CONFIRMED_NO] = "nothing is changed",
+		[CONFIRMED_NOBODY] = "nothing is changed; --force goes ahead all the same",
+		[CONFIRMED_INTERRUPTED] = "interrupted; nothing is changed",
+	};
+	enum confirmed said = confirm_person("Go ahead all the same?");
+	if (said == CONFIRMED_YES)
+		return true;
+	(void)fprintf(stderr, "%stlsa-sync: %s\n", said == CONFIRMED_INTERRUPTED ? "\n" : "", refusals[said]);
+	return false;
 }
 
 /* Asked for before, by another command or before an interruption: then wait for that. */
@@ -96,15 +95,18 @@ static void show_countdown(const struct change *c, const json_t *answer)
 
 static void show_change(struct change *c, const json_t *answer)
 {
-	const char *state = text_of(answer, "state");
-	const char *waiting_for = text_of(answer, "waiting_for");
+	/* a renewal goes on beside the states */
+	bool renewal = c->request.verb == REQUEST_RENEW, renews = json_is_true(json_object_get(answer, "renews"));
+	const char *state = !renewal ? text_of(answer, "state") : renews ? "RENEWING" : "RENEWED";
+	const char *why = !renewal ? text_of(answer, "why") : renews ? text_of(answer, "renewing") : "another certificate is presented, of the same key";
+	const char *waiting_for = renewal ? why : text_of(answer, "waiting_for");
 	const char *trouble = text_of(answer, "trouble");
 	/* while it is looking there is nobody to wait for; that is no news */
 	if (strcmp(c->state, state) == 0 && (waiting_for[0] == '\0' || strcmp(c->waiting_for, waiting_for) == 0))
 		return;
 	char now[WALL_TEXT_SIZE];
 	wall_print(now, (struct wall){ json_integer_value(json_object_get(answer, "now")) });
-	(void)printf("%s%s  %-11s  %s%s%s\n", c->terminal ? "\r\033[K" : "", now, state, text_of(answer, "why"),
+	(void)printf("%s%s  %-11s  %s%s%s\n", c->terminal ? "\r\033[K" : "", now, state, why,
 	             trouble[0] != '\0' ? "; " : "", trouble);
 	(void)fflush(stdout);
 	(void)snprintf(c->state, sizeof c->state, "%s", state);
@@ -125,6 +127,8 @@ static bool is_over(struct change *c, const json_t *answer)
 	bool disabled = json_is_true(json_object_get(answer, "disabled"));
 	bool steady = strcmp(text_of(answer, "state"), "STEADY") == 0;
 	switch (c->request.verb) {
+	case REQUEST_RENEW:
+		return !json_is_true(json_object_get(answer, "renews"));
 	case REQUEST_DISABLE:
 		return disabled ? strcmp(text_of(answer, "state"), "DISABLED") == 0 : went_otherwise(c, "it was enabled again");
 	case REQUEST_ENABLE:
@@ -152,7 +156,7 @@ static bool change_tick(void *arg, const json_t *answer)
 		return went_otherwise(c, text_of(answer, "why"));
 	show_change(c, answer);
 	bool over = is_over(c, answer);
-	if (!over)
+	if (!over && c->request.verb != REQUEST_RENEW)
 		show_countdown(c, answer);
 	else if (c->terminal && c->status == CMD_OK)
 		(void)printf("\r\033[K");

@@ -55,6 +55,9 @@ const struct command_row command_rows[COMMAND_NUM] = {
 	                      WAITS EXITS, true },
 	[COMMAND_ENABLE] = { "enable", "publish again after disable",
 	                     "As a first publication: records first, and the wait before anything is rolled.\n" WAITS EXITS, true },
+	[COMMAND_RENEW] = { "renew", "another certificate for the same key, now",
+	                    "The issuer's command is run, or danegate signs anew; no key changes, and DNS is not touched. Not\n"
+	                    "for issuer files. Asked again meanwhile it is the same renewal.\n" WAITS EXITS, true },
 	[COMMAND_CHECK_PUBLISHER] = { "check-publisher", "could DNS be changed? Tries all but the change",
 	                              "Finds the zone, asks each danegate what is to be published, and has the publisher go through\n"
 	                              "the motions: key, clock and rights at the primary, the command's dry run, or what the file\n"
@@ -68,7 +71,7 @@ const struct command_option command_options[] = {
 	{ "--watch", NULL, NULL, "show it anew every second", FOR(STATUS) },
 	{ "--rotate", NULL, NULL, "what a rotation asked for now would do", FOR(PLAN) },
 	{ "--lines", "-n", "NUMBER", "how many lines, 20 unless told", FOR(HISTORY) },
-	{ "--wait", NULL, NULL, "print each change until it is done", FOR(ROTATE) | FOR(ROLLBACK) | FOR(DISABLE) | FOR(ENABLE) },
+	{ "--wait", NULL, NULL, "print each change until it is done", FOR(ROTATE) | FOR(ROLLBACK) | FOR(DISABLE) | FOR(ENABLE) | FOR(RENEW) },
 	{ "--emergency", NULL, NULL, "the key in use may be known to others", FOR(ROTATE) | FOR(PLAN) },
 	{ "--force", NULL, NULL, "though senders will notice, and without being asked", FOR(ROTATE) },
 	{ "--help", "-h", NULL, "this page", ALL },

@@ -15,7 +15,8 @@ struct decide {
 	const struct facts *f;
 	const struct policy *p;
 	struct stamp now;
-	struct tlsa_set unwanted; /* records on any server that are to go */
+	struct tlsa_set unwanted; /* records on any server that are to go; `more`: and others */
+	bool more;
 	struct decision *d;
 };
 
@@ -45,6 +46,9 @@ bool roll_running(const struct facts *f);
 bool roll_past(const struct facts *f);
 bool roll_moving(const struct facts *f); /* begun, and the old records not yet given up */
 
+/* may_be_presented: asked for, and not known to have been refused: it may be presented by now. */
+bool may_be_presented(const struct fact_instance *in, uint64_t generation);
+
 /* generation_wanted: are its records to be in DNS? forms_wanted: in which forms? */
 bool generation_wanted(const struct facts *f, unsigned instance, uint64_t generation);
 unsigned forms_wanted(const struct facts *f, const struct policy *p);
@@ -61,8 +65,9 @@ bool step_retire(struct decide *c);
 void words_still_there(const struct decide *c, char name[WORDS_SERVER], struct why *why);
 bool removal_due(const struct decide *c, struct why *why);
 /* removal_fill sets what is to be deleted: what is on any server, and what we ordered in and
- * nobody has yet seen there, so that a part can't stay behind alone. Off: and of every key there is. */
-void removal_fill(struct decide *c);
+ * nobody has yet seen there, so that a part can't stay behind alone. Off: and of every key there is.
+ * False when there are more than fit. spare_used: but for those of keys that may be presented. */
+bool removal_fill(struct decide *c, bool spare_used);
 /* off: */
 bool step_off(struct decide *c);
 /* roll: */

@@ -202,6 +202,24 @@ static void keys_of_instance_drop(struct facts *f, unsigned instance)
 	f->num_keys = n;
 }
 
+static bool cert_reported(const struct facts *f, const uint8_t cert_sha256[32])
+{
+	for (size_t i = 0; i < f->num_keys; i++)
+		if (memcmp(f->keys[i].cert_sha256, cert_sha256, 32) == 0)
+			return true;
+	return false;
+}
+
+static void renewals_done_drop(struct facts *f)
+{
+	size_t n = 0;
+	for (size_t i = 0; i < f->num_renewals; i++)
+		if (cert_reported(f, f->renewals[i].cert_sha256))
+			f->renewals[n++] = f->renewals[i];
+	memset(&f->renewals[n], 0, (f->num_renewals - n) * sizeof f->renewals[0]);
+	f->num_renewals = n;
+}
+
 enum ec facts_report(struct facts *f, unsigned instance, const struct report *report, struct stamp now,
                      struct why *why)
 {
@@ -238,6 +256,7 @@ enum ec facts_report(struct facts *f, unsigned instance, const struct report *re
 		ec = digest_add(f, &f->keys[i], now);
 		assert(ec == EC_OK); /* report_check counted */
 	}
+	renewals_done_drop(f);
 	return EC_OK;
 }
 

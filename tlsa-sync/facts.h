@@ -20,6 +20,7 @@ enum {
 	FACT_HIDDEN_MS = 30 * 1000,
 	FACT_INSTANCES = 8,
 	FACT_KEYS = 48,
+	FACT_RENEWALS = 16,
 	FACT_SERVERS = 32,
 	FACT_ZONES = 10,
 	FACT_DIGESTS = 24,
@@ -237,6 +238,13 @@ struct fact_issue {
 	char words[2 * FACT_WORDS];
 };
 
+/* A certificate that is to be replaced by another of the same key, as the operator asked. The
+ * row goes when no instance reports the certificate any more. */
+struct fact_renewal {
+	uint8_t cert_sha256[32];
+	struct stamp asked;
+};
+
 /* DANE is switched off, or on its way there: no record of ours is wanted. */
 struct fact_off {
 	struct stamp asked;   /* count_ms 0: it is not */
@@ -293,7 +301,9 @@ struct facts {
 	struct fact_forms forms;
 	struct stamp settled; /* since when the steady state holds; 0: it does not */
 	struct fact_issue issue;
-	struct stamp cert_pinned; /* when a server was last seen with a record of a certificate, not of a key (3 0 1, 2 1 1) */
+	size_t num_renewals;
+	struct fact_renewal renewals[FACT_RENEWALS];
+	struct stamp cert_pinned; /* until when a server may have served a record of a certificate, not of a key (3 0 1, 2 1 1) */
 	/* For display only; nothing is decided by it. */
 	unsigned shown_state;
 	struct wall shown_since;

@@ -47,10 +47,21 @@ static struct fact_agree *agree_row(struct facts *f, unsigned server, unsigned d
 	return row;
 }
 
+/* Records of a certificate, not of a key: 3 0 1, 2 1 1 and their like. */
+static bool pins_certificate(const struct tlsa_set *set)
+{
+	for (size_t i = 0; i < set->num; i++)
+		if (set->items[i].usage == 2 || (set->items[i].usage == 3 && set->items[i].selector == 0))
+			return true;
+	return false;
+}
+
 /* A server that leaves the zone may have been serving the old set: until it agreed,
  * or, when it never did, until this moment. Caches do not forget that with it. */
 static void server_left(struct facts *f, unsigned server, struct stamp now)
 {
+	if (pins_certificate(&f->servers[server].set))
+		f->cert_pinned = now;
 	for (unsigned d = 0; d < f->num_digests; d++) {
 		const struct fact_agree *row = facts_agree(f, server, d);
 		struct stamp until = now;
@@ -207,6 +218,9 @@ void facts_answer(struct facts *f, unsigned server, const struct answer *a, unsi
 		s->same = 1;
 		s->same_since = now;
 	}
+	/* what it had the last time it may have served until now */
+	if (pins_certificate(&s->set) || pins_certificate(&a->set))
+		f->cert_pinned = now;
 	s->answered = now;
 	s->silent = (struct stamp){ 0 };
 	s->set = a->set;
@@ -221,9 +235,6 @@ void facts_answer(struct facts *f, unsigned server, const struct answer *a, unsi
 	 * be anybody's invention. */
 	if (a->validity != VALIDITY_BOGUS)
 		ttl_note(f, a->ttl_s, a->set.num == 0 && !a->alias, now);
-	for (size_t i = 0; i < a->set.num; i++)
-		if (a->set.items[i].usage == 2 || (a->set.items[i].usage == 3 && a->set.items[i].selector == 0))
-			f->cert_pinned = now;
 	answer_to_digests(f, server, a, confirmations, gap_ms, now);
 }
 

@@ -169,10 +169,15 @@ static enum ec check_probes(const struct facts *f, int64_t oldest, struct why *w
 static enum ec check_first(const struct facts *f, const struct policy *p, const struct tlsa_set *adds, struct stamp now,
                            struct why *why)
 {
-	for (size_t s = 0; s < f->num_servers; s++)
+	bool first = false;
+	for (size_t s = 0; s < f->num_servers; s++) {
+		bool ours = false;
 		for (size_t i = 0; i < f->servers[s].set.num; i++)
-			if (facts_ours(f, &f->servers[s].set.items[i]))
-				return EC_OK;
+			ours = ours || facts_ours(f, &f->servers[s].set.items[i]);
+		first = first || (holds_set(&f->servers[s]) && !ours);
+	}
+	if (!first)
+		return EC_OK;
 	int64_t oldest = guard_oldest(f, p, now);
 	for (size_t i = 0; i < f->num_probes; i++) {
 		const struct fact_probe *probe = &f->probes[i];
@@ -301,6 +306,16 @@ static enum ec check_after(const struct facts *f, const struct tlsa_set *adds, c
 	return EC_OK;
 }
 
+/* A part that nobody needs may go before the rest: there may be too many for one update. */
+static bool spares_used(const struct facts *f, const struct tlsa_set *deletes)
+{
+	for (size_t i = 0; i < f->num_keys; i++)
+		if ((in_use(f, &f->keys[i]) || may_be_used(f, &f->keys[i])) &&
+		    (guard_has(deletes, &f->keys[i], 1) || guard_has(deletes, &f->keys[i], 2)))
+			return false;
+	return true;
+}
+
 /* Switching off: a set without any usable record asks nothing of a key, so it does not
  * matter who presents what. But it must be all of them. */
 static enum ec check_off(const struct facts *f, const struct policy *p, const struct tlsa_set *adds,
@@ -315,7 +330,7 @@ static enum ec check_off(const struct facts *f, const struct policy *p, const st
 		if (!p->own_rrset && !facts_ours(f, &deletes->items[i]))
 			return why_set(why, EC_INVARIANT, "%s is not ours, and own_rrset is off", text);
 	}
-	for (size_t s = 0; s < f->num_servers; s++) {
+	for (size_t s = 0; !spares_used(f, deletes) && s < f->num_servers; s++) {
 		struct tlsa_set after = f->servers[s].set;
 		tlsa_set_subtract(&after, deletes);
 		answered = answered || holds_set(&f->servers[s]);
@@ -325,6 +340,8 @@ static enum ec check_off(const struct facts *f, const struct policy *p, const st
 				return why_set(why, EC_INVARIANT, "%s would be left alone, and senders look for a match of it", text);
 		}
 	}
+	if (spares_used(f, deletes))
+		return EC_OK;
 	return answered ? check_whole(f, 0, deletes, why) : why_set(why, EC_INVARIANT, "no server has answered");
 }
 

@@ -84,7 +84,7 @@ static enum ec check_served(const struct facts *f, const struct fact_key *k, str
 static enum ec check_aged(const struct facts *f, const struct policy *p, const struct fact_key *k, bool back,
                           struct stamp now, struct why *why)
 {
-	int64_t longest_s = 0, all_ms = 0, watched_ms = 0;
+	int64_t longest_s = p->ttl_s, all_ms = 0, watched_ms = 0;
 	unsigned digest = (unsigned)facts_digest(f, k->spki_sha256);
 	for (size_t i = 0; i < f->num_ttls; i++)
 		if (f->ttls[i].ttl_s > longest_s)

@@ -1,4 +1,4 @@
-/* issuer_start -> on_csr -> on_command -> on_installed -> done. At each step one thing is
+/* issuer_start -> on_csr -> on_command -> on_installed -> done; self-signed only the last two. At each step one thing is
  * under way: a call of the agent, or the command. What fails ends it with words that
  * name who failed. Nothing is written anywhere before danegate has checked the chain. */
 #include "tlsa-sync/issuer_uv.h"
@@ -59,7 +59,11 @@ static void on_installed(void *arg, enum ec ec, const json_t *answer, const stru
 	}
 	/* Without an answer it may have been done. */
 	bool refused = agent_answered(answer);
-	(void)why_set(&words, ec, "%s: %s", refused ? "danegate refuses what the command printed" : "installing it", why->text);
+	(void)why_set(&words, ec, "%s: %s",
+	              !refused             ? "installing it"
+	              : r->command == NULL ? "danegate does not sign it anew"
+	                                   : "danegate refuses what the command printed",
+	              why->text);
 	finish(r, refused ? OUTCOME_FAILED : OUTCOME_UNKNOWN, &words);
 }
 
@@ -141,7 +145,9 @@ enum ec issuer_start(uv_loop_t *loop, struct agent *agent, const struct issuer_j
 	*r = (struct issuer_run){ .loop = loop, .agent = agent, .generation = job->generation, .algorithm = job->algorithm,
 		                  .command = job->command, .timeout_ms = job->timeout_ms, .done = done, .arg = arg };
 	(void)snprintf(r->identity, sizeof r->identity, "%s", job->identity);
-	if (agent_ask(agent, request(r, "csr"), CSR_TIMEOUT_MS, on_csr, r, &r->call) != EC_OK) {
+	bool own = job->command == NULL;
+	if (agent_ask(agent, request(r, own ? "renew" : "csr"), own ? INSTALL_TIMEOUT_MS : CSR_TIMEOUT_MS, own ? on_installed : on_csr,
+	              r, &r->call) != EC_OK) {
 		free(r);
 		return EC_NO_MEMORY;
 	}

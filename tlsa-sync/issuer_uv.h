@@ -22,7 +22,7 @@ struct issuer_job {
 	const char *identity;
 	uint64_t generation;
 	enum key_algorithm algorithm;
-	const struct config_list *command; /* program and arguments; not empty */
+	const struct config_list *command; /* program and arguments; NULL: danegate signs it itself */
 	int timeout_ms;
 };
 

@@ -98,6 +98,7 @@ static const struct column issue_columns[] = {
 	U32(fact_issue, algorithm, KEY_NUM_ALGORITHMS - 1), U32(fact_issue, tries, UINT32_MAX), STAMP(fact_issue, asked),
 	STAMP(fact_issue, done), U32(fact_issue, outcome, OUTCOME_NUM - 1), TEXT(fact_issue, words),
 };
+static const struct column renewal_columns[] = { DIGEST(fact_renewal, cert_sha256), STAMP(fact_renewal, asked) };
 static const struct column withdrawn_columns[] = { U32(fact_withdrawn, instance, FACT_INSTANCES - 1),
 	                                           I64(fact_withdrawn, generation), STAMP(fact_withdrawn, at) };
 
@@ -118,6 +119,7 @@ const struct table journal_tables[] = {
 	{ "roll", COLUMNS(roll_columns), offsetof(struct facts, roll), sizeof(struct fact_roll), 1, ONE_ROW },
 	{ "move", COLUMNS(move_columns), ARRAY(roll.moves, roll.num_moves) },
 	{ "issue", COLUMNS(issue_columns), offsetof(struct facts, issue), sizeof(struct fact_issue), 1, ONE_ROW },
+	{ "renewal", COLUMNS(renewal_columns), ARRAY(renewals, num_renewals) },
 	{ "withdrawn", COLUMNS(withdrawn_columns), ARRAY(withdrawn, num_withdrawn) },
 };
 

@@ -10,7 +10,7 @@
 
 #include "tlsa-sync/facts.h"
 
-enum { SCHEMA_VERSION = 2, ONE_ROW = -1, NUM_TABLES = 14 };
+enum { SCHEMA_VERSION = 3, ONE_ROW = -1, NUM_TABLES = 15 };
 
 enum column_type { COL_I64, COL_U32, COL_BOOL, COL_TEXT, COL_DIGEST, COL_SET };
 

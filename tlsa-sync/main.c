@@ -12,7 +12,7 @@ static int (*const runs[COMMAND_NUM])(struct cmd *cmd) = {
 	[COMMAND_RUN] = cmd_run,           [COMMAND_STATUS] = cmd_status,   [COMMAND_EXPLAIN] = cmd_explain,
 	[COMMAND_PLAN] = cmd_plan,         [COMMAND_HISTORY] = cmd_history, [COMMAND_ROTATE] = cmd_rotate,
 	[COMMAND_ROLLBACK] = cmd_rollback, [COMMAND_ABORT] = cmd_abort,     [COMMAND_DISABLE] = cmd_disable,
-	[COMMAND_ENABLE] = cmd_enable,     [COMMAND_CHECK_PUBLISHER] = cmd_check_publisher,
+	[COMMAND_ENABLE] = cmd_enable,     [COMMAND_RENEW] = cmd_renew,     [COMMAND_CHECK_PUBLISHER] = cmd_check_publisher,
 };
 
 /* print writes what was put together, and frees it. */

@@ -114,7 +114,7 @@ void rollover_record(struct facts *f, const struct policy *p, const struct decis
 	case RM_RETIRING:
 		(void)why_set(event, EC_OK, "the time to roll back is over: the old record goes");
 		if (f->roll.emergency) {
-			words_exposed(f, now, event);
+			words_exposed(f, p, now, event);
 			why_prefix(event, "emergency: the former record goes at once");
 		}
 		f->roll.retiring = now;

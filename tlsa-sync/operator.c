@@ -2,6 +2,7 @@
 #include <assert.h>
 #include <stdio.h>
 
+#include "tlsa-sync/certify.h"
 #include "tlsa-sync/decide.h"
 
 bool rollover_rolling(const struct facts *f)
@@ -36,8 +37,7 @@ static enum ec request_rotate(struct facts *f, struct stamp now, struct why *why
 	return why_set(why, EC_OK, "the key rolls as soon as the next one has aged");
 }
 
-/* Asked for, and not known to have been refused: it may be presented by now. */
-static bool may_be_presented(const struct fact_instance *in, uint64_t generation)
+bool may_be_presented(const struct fact_instance *in, uint64_t generation)
 {
 	return in->asked == ASK_SWAP && in->asked_generation == generation && in->asked_outcome != OUTCOME_FAILED;
 }
@@ -124,13 +124,13 @@ enum ec rollover_exposure(const struct facts *f, const struct policy *p, struct 
 	if (facts_ttl_max(f) == 0)
 		return why_set(why, EC_BUSY, "no server has been asked yet, so it can't be said what senders hold: ask again in a moment");
 	if (young == UINT32_MAX) {
-		words_exposed(f, now, why);
+		words_exposed(f, p, now, why);
 		why_prefix(why, "the next key is in every cache, so no mail is deferred");
 		return EC_OK;
 	}
 	const char *name = f->instances[young].name;
 	uint64_t next = next_of(f, young);
-	int64_t cached_ms = (2 * (int64_t)facts_ttl_max(f) + p->cache_margin_s) * 1000;
+	int64_t cached_ms = (2 * (int64_t)age_ttl_s(f, p) + p->cache_margin_s) * 1000;
 	char left[WORDS_LEFT];
 	struct why reason = { 0 };
 	words_left(left, ((age.left_ms > 0 ? age.left_ms : cached_ms) + 999) / 1000);
@@ -181,7 +181,7 @@ static enum ec request_disable(struct facts *f, const struct policy *p, struct s
 	f->off = (struct fact_off){ .asked = now };
 	f->forms = (struct fact_forms){ 0 };
 	f->settled = (struct stamp){ 0 };
-	words_left(left, 2 * (int64_t)facts_ttl_max(f) + p->cache_margin_s);
+	words_left(left, 2 * (int64_t)age_ttl_s(f, p) + p->cache_margin_s);
 	return why_set(why, EC_OK, "%sall TLSA records are removed. Caches may hold them for %s after the last server has dropped them: "
 	               "until the state is DISABLED the present keys must stay in use", running ? "the roll ends here; " : "", left);
 }
@@ -198,7 +198,7 @@ static enum ec request_enable(struct facts *f, struct why *why)
 enum ec rollover_request(struct facts *f, const struct policy *p, enum rollover_request request, struct stamp now,
                          struct why *why)
 {
-	if (f->off.asked.count_ms != 0 && request != RQ_DISABLE && request != RQ_ENABLE)
+	if (f->off.asked.count_ms != 0 && request != RQ_DISABLE && request != RQ_ENABLE && request != RQ_RENEW)
 		return switched_off(f, why);
 	switch (request) {
 	case RQ_ROTATE:
@@ -214,6 +214,8 @@ enum ec rollover_request(struct facts *f, const struct policy *p, enum rollover_
 		return request_disable(f, p, now, why);
 	case RQ_ENABLE:
 		return request_enable(f, why);
+	case RQ_RENEW:
+		return certify_renew(f, p, now, why);
 	case RQ_NUM:
 		break;
 	}

@@ -29,6 +29,7 @@ static const struct verb_row {
 	[REQUEST_ABORT] = { "abort", OPTION_IDENTITY, true },
 	[REQUEST_DISABLE] = { "disable", OPTION_IDENTITY, true },
 	[REQUEST_ENABLE] = { "enable", OPTION_IDENTITY, true },
+	[REQUEST_RENEW] = { "renew", OPTION_IDENTITY, true },
 };
 
 /* The flags; "identity" and "num" are read by hand. */

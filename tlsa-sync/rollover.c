@@ -58,6 +58,7 @@ static const char *const request_names[RQ_NUM] = {
 	[RQ_EMERGENCY_FORCED] = "emergency, forced",
 	[RQ_DISABLE] = "disable",
 	[RQ_ENABLE] = "enable",
+	[RQ_RENEW] = "renew",
 };
 
 const char *rollover_request_name(enum rollover_request request)
@@ -317,7 +318,8 @@ static void find_unwanted(struct decide *c)
 			const struct tlsa *t = &set->items[i];
 			if (tlsa_set_has(&c->d->wanted, t) || (!facts_ours(c->f, t) && !c->p->own_rrset))
 				continue;
-			if (tlsa_set_add(&c->unwanted, t) != EC_OK)
+			c->more = tlsa_set_add(&c->unwanted, t) != EC_OK;
+			if (c->more)
 				return; /* the rest when these have gone */
 		}
 	}

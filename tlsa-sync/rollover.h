@@ -156,7 +156,8 @@ bool rollover_show(struct facts *f, const struct decision *d, struct stamp now);
  *           on being presented until the state is DISABLED: EC_EXISTS when it is asked
  *           for already.
  * enable:   the first publication again. EC_NOT_FOUND unless disabled.
- * All but disable, enable and emergencies give EC_BUSY while DANE is switched off. */
+ * renew:    the certificates in use are replaced now, by others of the same keys: certify_renew.
+ * All but disable, enable, renew and emergencies give EC_BUSY while DANE is switched off. */
 enum rollover_request {
 	RQ_ROTATE,
 	RQ_ABORT,
@@ -165,6 +166,7 @@ enum rollover_request {
 	RQ_EMERGENCY_FORCED,
 	RQ_DISABLE,
 	RQ_ENABLE,
+	RQ_RENEW,
 	RQ_NUM
 };
 const char *rollover_request_name(enum rollover_request request); /* "rotate", "emergency" */

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tlsa-sync/certify.h"
 #include "tlsa-sync/details.h"
 #include "tlsa-sync/explain.h"
 #include "tlsa-sync/plan.h"
@@ -147,12 +148,15 @@ static json_t *answer_roll(struct daemon *d, const struct request *r)
 		return answer;
 	const struct fact_roll *roll = &v->facts->roll;
 	const char *end = roll->asked.count_ms == 0 ? "none" : roll->ended.count_ms == 0 ? "running" : ends[roll->end];
-	answer = json_pack("{s:b, s:s, s:s, s:o, s:o, s:I, s:I, s:s, s:I, s:b, s:o}", "ok", 1, "identity",
+	struct why renewing = { 0 };
+	bool renews = certify_renewing(v->facts, v->policy, v->now, &renewing);
+	answer = json_pack("{s:b, s:s, s:s, s:o, s:o, s:I, s:I, s:s, s:I, s:b, s:o, s:b, s:o}", "ok", 1, "identity",
 	                   v->facts->identity, "state", rollover_states[v->decision.state].name, "why",
 	                   json_text(slice_str(v->decision.why)), "waiting_for",
 	                   json_text(slice_str(v->decision.waiting_for)), "at", (json_int_t)v->decision.at.s, "now",
 	                   (json_int_t)v->now.wall.s, "roll", end, "asked", (json_int_t)roll->asked.count_ms, "disabled",
-	                   (int)(v->facts->off.asked.count_ms != 0), "trouble", json_text(slice_str(v->trouble)));
+	                   (int)(v->facts->off.asked.count_ms != 0), "trouble", json_text(slice_str(v->trouble)), "renews",
+	                   (int)renews, "renewing", json_text(slice_str(renewing.text)));
 	free(v);
 	return answer == NULL ? out_of_memory() : answer;
 }
@@ -170,6 +174,8 @@ static enum rollover_request change_of(const struct request *r)
 		return RQ_DISABLE;
 	case REQUEST_ENABLE:
 		return RQ_ENABLE;
+	case REQUEST_RENEW:
+		return RQ_RENEW;
 	default:
 		return r->force ? RQ_EMERGENCY_FORCED : r->emergency ? RQ_EMERGENCY : RQ_ROTATE;
 	}
@@ -264,6 +270,7 @@ static json_t *(*const answers[REQUEST_NUM_VERBS])(struct daemon *d, const struc
 	[REQUEST_PLAN] = answer_plan,         [REQUEST_EXPLAIN] = answer_explain, [REQUEST_HISTORY] = answer_history,
 	[REQUEST_ROTATE] = answer_change,     [REQUEST_ROLLBACK] = answer_change, [REQUEST_ABORT] = answer_change,
 	[REQUEST_DISABLE] = answer_change,    [REQUEST_ENABLE] = answer_change,
+	[REQUEST_RENEW] = answer_change,
 };
 
 json_t *serve_request(struct daemon *d, const struct request *r)

@@ -151,12 +151,18 @@ static bool too_large(const struct decide *c)
 	return false;
 }
 
-static bool any_of_ours(const struct facts *f)
+/* Is there a server without any record of ours? One that turns back to an old zone may have some
+ * though the others were given none yet. */
+static bool first_anywhere(const struct facts *f)
 {
-	for (size_t s = 0; s < f->num_servers; s++)
-		for (size_t i = 0; i < f->servers[s].set.num; i++)
-			if (facts_ours(f, &f->servers[s].set.items[i]))
-				return true;
+	for (size_t s = 0; s < f->num_servers; s++) {
+		const struct fact_server *row = &f->servers[s];
+		bool has = row->alias || row->answered.count_ms == 0;
+		for (size_t i = 0; !has && i < row->set.num; i++)
+			has = facts_ours(f, &row->set.items[i]);
+		if (!has)
+			return true;
+	}
 	return false;
 }
 
@@ -176,7 +182,7 @@ static bool publish_held_back(struct decide *c, enum rollover_state state)
 		return decide_wait(c, state, "the clock", "the removal asked for a while ago may still take effect until %s: nothing is "
 		                   "added before", until);
 	}
-	if (any_of_ours(c->f))
+	if (!first_anywhere(c->f))
 		return false;
 	return decide_fresh(c, state, false) || step_probe(c, state);
 }
@@ -234,41 +240,63 @@ static bool may_be_there(const struct facts *f, const struct fact_digest *d, enu
 	return false;
 }
 
-void removal_fill(struct decide *c)
+/* Is the key presented, or may it be? */
+static bool in_use(const struct facts *f, const struct tlsa *t)
 {
-	struct tlsa first;
-	bool dropping = any_dropped(c, &first);
-	c->d->deletes = c->unwanted;
+	enum record_form form;
+	int d = facts_digest_of(f, t, &form);
+	for (size_t i = 0; d >= 0 && i < f->num_keys; i++) {
+		const struct fact_key *k = &f->keys[i];
+		const struct fact_instance *in = &f->instances[k->instance];
+		bool used = k->generation == in->active || k->generation == in->presented || may_be_presented(in, k->generation);
+		if (used && memcmp(k->spki_sha256, f->digests[d].spki_sha256, 32) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Off: all that could be there, though nobody has seen or ordered it that we know of: an old journal was
+ * restored, a server lags. */
+static bool could_be_there(const struct facts *f, const struct fact_digest *d, enum record_form form)
+{
+	bool reported = false;
+	for (size_t i = 0; i < f->num_keys; i++)
+		reported = reported || memcmp(f->keys[i].spki_sha256, d->spki_sha256, 32) == 0;
+	return f->off.asked.count_ms != 0 && reported && d->cleared[form].count_ms <= f->off.asked.count_ms;
+}
+
+bool removal_fill(struct decide *c, bool spare_used)
+{
+	struct tlsa t;
+	bool dropping = any_dropped(c, &t);
+	c->d->deletes = (struct tlsa_set){ 0 };
+	for (size_t i = 0; i < c->unwanted.num; i++)
+		if (!spare_used || !in_use(c->f, &c->unwanted.items[i]))
+			(void)!tlsa_set_add(&c->d->deletes, &c->unwanted.items[i]);
 	for (size_t i = 0; i < c->f->num_digests; i++) {
 		const struct fact_digest *d = &c->f->digests[i];
 		for (enum record_form form = 0; form < FORM_NUM; form++) {
-			struct tlsa t;
-			if (!may_be_there(c->f, d, form) ||
-			    !facts_record(d->spki_sha256, d->spki_sha512, form, &t) || tlsa_set_has(&c->d->wanted, &t))
+			if (!(may_be_there(c->f, d, form) || could_be_there(c->f, d, form)) ||
+			    !facts_record(d->spki_sha256, d->spki_sha512, form, &t) || !facts_ours(c->f, &t) ||
+			    tlsa_set_has(&c->d->wanted, &t) || (spare_used && in_use(c->f, &t)))
 				continue;
 			/* a form goes of all keys, when its time has come */
 			if (c->f->off.asked.count_ms == 0 && !dropping && dropped_form(c, &t))
 				continue;
 			if (tlsa_set_add(&c->d->deletes, &t) != EC_OK)
-				return;
+				return false;
 		}
 	}
-	/* Off: all that could be there, though nobody has seen or ordered it that we know of (an old
-	 * journal was restored, a server lags). */
-	for (size_t i = 0; c->f->off.asked.count_ms != 0 && i < c->f->num_keys; i++) {
-		for (enum record_form form = 0; form < FORM_NUM; form++) {
-			struct tlsa t;
-			if (facts_record(c->f->keys[i].spki_sha256, c->f->keys[i].spki_sha512, form, &t) && facts_ours(c->f, &t) &&
-			    tlsa_set_add(&c->d->deletes, &t) != EC_OK)
-				return;
-		}
-	}
+	return !c->more;
 }
 
 bool removal_due(const struct decide *c, struct why *why)
 {
 	const struct fact_update *u = &c->f->update;
-	bool this_one = u->sent.count_ms != 0 && u->adds.num == 0 && tlsa_set_covers(&u->deletes, &c->unwanted);
+	bool removal = u->sent.count_ms != 0 && u->adds.num == 0;
+	bool this_one = removal && tlsa_set_covers(&u->deletes, &c->unwanted);
+	if (removal && !this_one && c->f->looked.count_ms <= u->sent.count_ms)
+		return false; /* a part of them went, or others: what is left is known from a look */
 	if (!this_one || resend_due(c))
 		return true;
 	(void)update_words(c, this_one, why);
@@ -319,7 +347,7 @@ static bool forms_wait(struct decide *c)
 			                   "set own_rrset", name, record);
 		}
 	}
-	int64_t end = c->f->forms.since.count_ms + (2 * (int64_t)facts_ttl_max(c->f) + c->p->cache_margin_s) * 1000;
+	int64_t end = c->f->forms.since.count_ms + (2 * (int64_t)age_ttl_s(c->f, c->p) + c->p->cache_margin_s) * 1000;
 	if (end <= c->now.count_ms)
 		return false;
 	words_until(until, c->now, end - c->now.count_ms);
@@ -357,7 +385,7 @@ bool step_remove(struct decide *c)
 	bool emergency = roll_running(c->f) && c->f->roll.emergency;
 	if (decide_fresh(c, RO_RETIRING, !emergency) || step_probe(c, RO_RETIRING))
 		return true;
-	removal_fill(c);
+	(void)removal_fill(c, false);
 	return decide_act(c, RO_RETIRING, RA_UPDATE, "%s", why.text);
 }
 

@@ -69,7 +69,9 @@ static bool off_remove(struct decide *c)
 		return true;
 	if (!removal_due(c, &why))
 		return off_wait(c, name, &why);
-	removal_fill(c);
+	/* More than one update can remove: then those of the keys in use go last, with all that is left. */
+	if (!removal_fill(c, false))
+		(void)removal_fill(c, true);
 	return decide_act(c, RO_WITHDRAWING, RA_UPDATE, "%s", why.text);
 }
 
@@ -103,7 +105,7 @@ static bool off_seen(struct decide *c)
 static int64_t off_until_ms(const struct decide *c)
 {
 	const struct fact_off *off = &c->f->off;
-	int64_t ttl_ms = (int64_t)facts_ttl_max(c->f) * 1000, margin_ms = c->p->cache_margin_s * 1000;
+	int64_t ttl_ms = (int64_t)age_ttl_s(c->f, c->p) * 1000, margin_ms = c->p->cache_margin_s * 1000;
 	int64_t until = off->gone.count_ms + 2 * ttl_ms + margin_ms;
 	if (off->gone.count_ms + c->p->floor_s * 1000 > until)
 		until = off->gone.count_ms + c->p->floor_s * 1000;

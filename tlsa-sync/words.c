@@ -210,7 +210,7 @@ void words_lacking(const struct facts *f, const struct policy *p, unsigned serve
 	}
 }
 
-void words_exposed(const struct facts *f, struct stamp now, struct why *out)
+void words_exposed(const struct facts *f, const struct policy *p, struct stamp now, struct why *out)
 {
 	struct wall signed_until = { 0 };
 	for (size_t i = 0; i < f->num_keys; i++) {
@@ -224,7 +224,7 @@ void words_exposed(const struct facts *f, struct stamp now, struct why *out)
 			signed_until = f->digests[d].signed_until;
 	}
 	char ttl[WORDS_LEFT], until[WALL_TEXT_SIZE];
-	words_left(ttl, facts_ttl_max(f));
+	words_left(ttl, age_ttl_s(f, p));
 	wall_print(until, signed_until);
 	(void)why_set(out, EC_OK, "caches may go on trusting the former key for %s after every server has dropped its record%s%s%s", ttl,
 	              signed_until.s > now.wall.s ? "; whoever can forge answers may replay the signed set until " : "",

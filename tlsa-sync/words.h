@@ -38,7 +38,7 @@ bool words_in_the_way(const struct facts *f, const struct tlsa_set *wanted, cons
 const char *words_foreign(const struct facts *f, const struct tlsa *t);
 
 /* words_exposed says how long the key that an emergency gives up may still be trusted. */
-void words_exposed(const struct facts *f, struct stamp now, struct why *out);
+void words_exposed(const struct facts *f, const struct policy *p, struct stamp now, struct why *out);
 
 /* words_keep cuts `in` to what fits `size`, for texts put together of others. */
 void words_keep(char *out, size_t size, const char *in);

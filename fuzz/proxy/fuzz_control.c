@@ -26,7 +26,7 @@ static void check_refusal(const struct control_request *r, enum ec ec, const str
 
 static void check_arguments(const struct control_request *r)
 {
-	bool key = r->command == CONTROL_CSR || r->command == CONTROL_INSTALL;
+	bool key = r->command == CONTROL_CSR || r->command == CONTROL_INSTALL || r->command == CONTROL_RENEW;
 	bool generation = key || r->command == CONTROL_SWAP || r->command == CONTROL_RETIRE;
 	bool identity = generation || r->command == CONTROL_PREPARE;
 	assert(r->command < CONTROL_NUM && r->json != NULL);

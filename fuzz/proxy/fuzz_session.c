@@ -15,15 +15,15 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
-/* d.test and below go by MX, l.test by LMTP, r.test is refused every other time, f.test takes two;
- * the rest, if `ways` is odd, has a way too. */
+/* d.test and below go by MX, l.test by LMTP, r.test may be refused, f.test takes two; the rest, if
+ * the number is odd, has a way too. */
 enum { WAY_MX, WAY_LMTP, WAY_REFUSED, WAY_FEW, WAY_REST };
 
 struct run {
 	struct smtp_session *s;
 	struct connectors *ways;
 	size_t way; /* of the link */
-	unsigned num_opened;
+	bool just_lost;
 	char domain[SMTP_DOMAIN_MAX];
 	size_t domain_len;
 	struct bytes replies, stored, body;
@@ -81,6 +81,7 @@ static void answer_one(struct run *r, uint8_t what)
 		break;
 	case 'l':
 		r->open = false;
+		r->just_lost = true;
 		r->num_asked = 0;
 		smtp_session_backend_lost(r->s, SMTP_WHY_BACKEND_LOST);
 		break;
@@ -178,8 +179,10 @@ static void open_backend(struct run *r, const struct smtp_event *ev)
 	memcpy(r->domain, domain.p, domain.len);
 	r->domain_len = domain.len;
 	check_way(r, ev->rcpt);
-	if (r->ways != NULL && r->way == WAY_REFUSED && r->num_opened++ % 2 == 0) {
-		smtp_session_backend_refused(r->s, ev->rcpt->path.local[0] == 'n' ? SMTP_R_HOP_NULL_MX : SMTP_R_HOP_TLSA);
+	bool again = r->just_lost;
+	r->just_lost = false;
+	if (r->ways != NULL && r->way == WAY_REFUSED && (again || ev->rcpt->path.local[0] == 'n')) {
+		smtp_session_backend_refused(r->s, again ? SMTP_R_HOP_NULL_MX : SMTP_R_HOP_TLSA);
 		return;
 	}
 	r->open = true;

@@ -78,7 +78,7 @@ static const char *reason_at(size_t i)
 	return smtp_reason_name((enum smtp_reason)i);
 }
 
-static json_t *row_json(const struct ledger_row *row)
+json_t *ledger_row_json(const struct ledger_row *row)
 {
 	return json_pack("{s:s%, s:s, s:o, s:o}", "connector", row->key, (size_t)(row->domain - row->key) - 1, "domain",
 	                 row->domain, "trust", counts(row->trusts, TRUST_NUM, trust_at), "refused",
@@ -89,7 +89,7 @@ json_t *ledger_json(const struct ledger *l)
 {
 	json_t *list = json_array();
 	for (size_t i = 0; list != NULL && i < names_num(&l->rows); i++) {
-		if (json_array_append_new(list, row_json((const struct ledger_row *)names_at(&l->rows, i))) == 0)
+		if (json_array_append_new(list, ledger_row_json((const struct ledger_row *)names_at(&l->rows, i))) == 0)
 			continue;
 		json_decref(list);
 		list = NULL;

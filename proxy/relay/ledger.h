@@ -40,6 +40,9 @@ void ledger_note(struct ledger *l, const char *connector, struct slice domain, e
 json_t *ledger_json(const struct ledger *l);
 enum ec ledger_merge(struct ledger *l, const json_t *rows) MUST_CHECK;
 
+/* ledger_row_json gives one of them. */
+json_t *ledger_row_json(const struct ledger_row *row);
+
 bool ledger_empty(const struct ledger *l);
 /* ledger_fini forgets everything; the ledger can be used again. */
 void ledger_fini(struct ledger *l);

@@ -10,6 +10,7 @@
 struct entry {
 	struct names_item item; /* first: the set's values are these */
 	char key[ROUTE_CONNECTOR_SIZE + ROUTE_NAME_SIZE];
+	struct routes *home; /* where it is kept, and counted */
 	struct route *route; /* NULL: not yet, or not any more */
 	int64_t until_ms;
 	uint64_t question; /* under way; 0: none */
@@ -28,6 +29,7 @@ struct routes {
 	struct names names;
 	struct entry *asked;
 	uint64_t last_question;
+	size_t num_hops; /* kept */
 	routes_ask *ask;
 	void *arg;
 };
@@ -49,10 +51,23 @@ static void unlink_wait(struct routes_wait *w)
 		w->next->link = w->link;
 }
 
+static size_t weight(const struct route *r)
+{
+	return r == NULL ? 0 : 1 + (r->num_hops > 0 ? r->num_hops - 1 : 0);
+}
+
+/* set_route keeps a route, which it takes, in place of the one before. */
+static void set_route(struct entry *e, struct route *r)
+{
+	e->home->num_hops += weight(r) - weight(e->route);
+	route_free(e->route);
+	e->route = r;
+}
+
 static void entry_end(struct names_item *item)
 {
 	struct entry *e = (struct entry *)item;
-	route_free(e->route);
+	set_route(e, NULL);
 	free(e);
 }
 
@@ -105,12 +120,13 @@ struct route *routes_get(struct routes *t, const char *connector, const char *do
 	return e != NULL && e->route != NULL && now.ms < e->until_ms ? e->route : NULL;
 }
 
-/* make_room drops a few that come first by name: which ones does not matter, since a route
- * that is missed is asked for again. */
-static void make_room(struct routes *t)
+/* make_room drops some until `more` hops fit: which ones does not matter much, since a route that
+ * is missed is asked for again. */
+static void make_room(struct routes *t, size_t more)
 {
-	for (size_t i = 0; i < 64 && names_num(&t->names) > 0; i++) {
-		struct names_item *item = names_at(&t->names, (t->last_question * 7919 + i) % names_num(&t->names));
+	size_t at = (size_t)t->last_question * 7919;
+	while (names_num(&t->names) > 0 && (t->num_hops + more > ROUTES_MAX || names_num(&t->names) >= ROUTES_MAX)) {
+		struct names_item *item = names_at(&t->names, at++ % names_num(&t->names));
 		if (names_remove(&t->names, slice_str(item->name)) != EC_OK)
 			return;
 	}
@@ -123,8 +139,8 @@ static enum ec add_entry(struct routes *t, const char *key, struct entry **out)
 		return EC_NO_MEMORY;
 	memcpy(e->key, key, strlen(key) + 1);
 	e->item = (struct names_item){ .refs = 1, .name = e->key, .end = entry_end };
-	if (names_num(&t->names) >= ROUTES_MAX)
-		make_room(t);
+	e->home = t;
+	make_room(t, 1);
 	enum ec ec = names_put(&t->names, &e->item);
 	*out = e;
 	names_item_unref(&e->item); /* the set has it, or nobody */
@@ -207,8 +223,8 @@ enum ec routes_answer(struct routes *t, const json_t *answer, struct mono now, s
 	names_item_ref(&e->item);
 	not_asked(t, e);
 	if (e->keep) {
-		route_free(e->route);
-		e->route = route_share(r);
+		make_room(t, weight(r));
+		set_route(e, route_share(r));
 		e->until_ms = now.ms + r->ttl_ms;
 	}
 	tell(e, r);

@@ -20,6 +20,7 @@ typedef bool routes_ask(void *arg, const struct route_question *q);
  * every function here but routes_free. */
 typedef void routes_found(void *arg, struct route *r);
 
+/* So many hops are kept, of all routes together; a route without hops counts as one. */
 enum { ROUTES_MAX = 16384 };
 
 struct routes *routes_new(routes_ask *ask, void *arg);

@@ -16,7 +16,7 @@
 #include "proxy/listen_fs.h"
 #include "proxy/router/find_uv.h"
 
-enum { FD_WIRE = 3, FORGET_MS = 15000, REFUSED_TTL_MS = 1000 };
+enum { FORGET_MS = 15000, REFUSED_TTL_MS = 1000 };
 
 struct question {
 	struct router *r;
@@ -307,7 +307,7 @@ int router_run(void)
 		free(r);
 		return 1;
 	}
-	if (wire_adopt(&r->loop, FD_WIRE, events, r, &r->wire) != EC_OK)
+	if (wire_adopt(&r->loop, ROUTER_FD_WIRE, events, r, &r->wire) != EC_OK)
 		fail(r, "wire", "out of memory");
 	else
 		uv_run(&r->loop, UV_RUN_DEFAULT);

@@ -5,9 +5,10 @@
 #ifndef PROXY_ROUTER_UV_H
 #define PROXY_ROUTER_UV_H
 
-enum { ROUTER_OPEN_MAX = 8192 };
+enum { ROUTER_FD_WIRE = 3, ROUTER_OPEN_MAX = 8192 };
 
-/* router_run is the whole life of `danegate --router`: descriptor 3 is the wire. Returns the exit
+/* router_run is the whole life of `danegate --router`: descriptor
+ * ROUTER_FD_WIRE is the wire. Returns the exit
  * status: 0 when the wire closed, 1 when it could not start.
  *
  * From the supervisor, one JSON object per line:

@@ -68,6 +68,7 @@ void smtp_session_free(struct smtp_session *s)
 		return;
 	bytes_fini(&s->out);
 	free(s->txn);
+	free(s->helo);
 	free(s);
 }
 
@@ -90,17 +91,18 @@ void session_close(struct smtp_session *s, enum smtp_reason reason)
 	session_emit(s, SMTP_EV_CLOSE, reason);
 }
 
-void session_reply_bytes(struct smtp_session *s, struct slice bytes, uint16_t code, enum smtp_reason reason, bool message)
+void session_reply_bytes(struct smtp_session *s, struct slice bytes, enum smtp_reason reason, bool message)
 {
+	enum { LEN_MAX = (1 << 15) - 1 };
+	assert(bytes.len >= 3 && bytes.len <= LEN_MAX);
 	if (bytes_append(&s->out, bytes) != EC_OK) {
 		session_close(s, SMTP_WHY_NO_MEMORY);
 		return;
 	}
 	session_emit(s, SMTP_EV_REPLY, reason);
 	struct queued *q = &s->queue[s->num_queued - 1];
-	q->code = code;
 	q->message = message;
-	q->len = (uint16_t)bytes.len;
+	q->len = bytes.len & LEN_MAX;
 }
 
 void session_reply(struct smtp_session *s, enum smtp_reply_id id)
@@ -109,7 +111,7 @@ void session_reply(struct smtp_session *s, enum smtp_reply_id id)
 	char text[SMTP_REPLY_LINE_MAX];
 	struct writer w = writer_of(text, sizeof text);
 	smtp_reply_print(&w, id);
-	session_reply_bytes(s, writer_slice(&w), row->code, row->reason, false);
+	session_reply_bytes(s, writer_slice(&w), row->reason, false);
 }
 
 void session_refuse(struct smtp_session *s, enum smtp_reply_id id)
@@ -136,6 +138,11 @@ static bool of_transaction(uint8_t kind)
 	return kind >= SMTP_EV_OPEN_BACKEND && kind <= SMTP_EV_BODY;
 }
 
+static uint16_t code_of(struct slice reply)
+{
+	return (uint16_t)((reply.p[0] - '0') * 100 + (reply.p[1] - '0') * 10 + (reply.p[2] - '0'));
+}
+
 bool smtp_session_next(struct smtp_session *s, struct smtp_event *out)
 {
 	/* A transaction may have ended while its events waited: they are void. */
@@ -144,11 +151,12 @@ bool smtp_session_next(struct smtp_session *s, struct smtp_event *out)
 	if (s->next_queued == s->num_queued)
 		return false;
 	const struct queued *q = &s->queue[s->next_queued++];
-	*out = (struct smtp_event){ .kind = q->kind, .reason = q->reason, .code = q->code, .message = q->message };
+	*out = (struct smtp_event){ .kind = q->kind, .reason = q->reason, .message = q->message };
 	switch (q->kind) {
 	case SMTP_EV_REPLY:
 		out->bytes = slice_first(slice_from(bytes_slice(&s->out), s->out_pulled), q->len);
 		s->out_pulled += q->len;
+		out->code = code_of(out->bytes);
 		break;
 	case SMTP_EV_OPEN_BACKEND:
 	case SMTP_EV_MAIL:
@@ -182,6 +190,13 @@ void session_tidy(struct smtp_session *s)
 		s->next_queued = 0;
 		return;
 	}
+	smtp_session_rest(s);
+}
+
+void smtp_session_rest(struct smtp_session *s)
+{
+	if (s->next_queued < s->num_queued)
+		return;
 	s->num_queued = s->next_queued = 0;
 	s->out_pulled = 0;
 	bytes_fini(&s->out);
@@ -264,12 +279,14 @@ void smtp_session_greet(struct smtp_session *s)
 	writer_bytes(&w, session_hostname(s));
 	writer_str(&w, " ESMTP\r\n");
 	session_enter(s, ST_START);
-	session_reply_bytes(s, writer_slice(&w), 220, SMTP_WHY_NONE, false);
+	session_reply_bytes(s, writer_slice(&w), SMTP_WHY_NONE, false);
 }
 
 /* RFC 3207 4.2: the server must discard any knowledge obtained from the client. */
 static void forget(struct smtp_session *s)
 {
+	free(s->helo);
+	s->helo = NULL;
 	s->helo_len = 0;
 	s->esmtp = false;
 	s->offered = 0;

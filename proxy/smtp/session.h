@@ -53,7 +53,7 @@
  *  BODY          queues ev.ranges for the backend           – (backend_lost at any time)
  *  COMMIT        backend_commit(link): the dot, or that     backend_answer, or backend_lost
  *                the octets of the last chunk are all out
- *  RESET         backend_reset(link): RSET, keep the link   –
+ *  RESET         backend_reset(link): RSET, keep the link   – (OPEN_BACKEND may follow at once)
  *  ABORT         closes the link NOW, sending nothing more  – (the message must not be completed)
  *  CLOSE         flushes replies, then closes the client;   –
  *                ev.reason says why. Last event.
@@ -65,20 +65,20 @@
  * An answer that relay/backend.h reports as not understood is backend_lost with
  * its reason. Calls that do not fit the state (a late answer) are ignored.
  *
- * Connectors: the first recipient that passes chooses the way of its transaction, and
- * OPEN_BACKEND asks for that one. What holds then, until the transaction ends or
- * stands without a link again with nobody accepted:
- *  - RCPT comes only for recipients of that connector, and of ev.rcpt's own domain if
- *    the way depends on the domain. Others get OTHER_CONNECTOR, which is no error of
- *    the client's; nothing of them goes out. So a link never has recipients of two.
+ * Connectors: the way of a transaction is that of its recipients that are accepted, or
+ * that the backend hasn't answered yet; while there are none, the next one chooses, and
+ * OPEN_BACKEND asks for its connector. A link that others were refused on is given up for
+ * it: RESET, then OPEN_BACKEND. One domain's trouble is not another's. What holds:
+ *  - RCPT comes only for recipients of the connector that the link was opened for, and of the
+ *    same domain if the way depends on the domain: no link has recipients of two.
+ *    Others get OTHER_CONNECTOR, which is no error of the client's, and nothing of
+ *    them goes out.
  *  - A second try after a lost reused link asks for the same connector and recipient.
  *  - On a way by LMTP at most one recipient is accepted, and no second one is asked for
  *    before the first is answered: then one reply speaks for all of the message.
  *  - A domain that no connector takes gets NO_ROUTE, and no event comes of it.
  *  - A recipient whose turn isn't clear yet waits for the answers before it, so
  *    replies keep their order however commands are grouped (RFC 2920 3.2).
- * When OPEN_BACKEND is refused or lost, and nobody is accepted, the next recipient
- * chooses anew: one domain's trouble is not another's.
  *
  * The client will send no more (FIN, close_notify): smtp_session_eof, once, and
  * the loop goes on, also with an empty buffer, until CLOSE comes. The connection
@@ -181,6 +181,10 @@ void smtp_session_feed(struct smtp_session *s, struct slice in, size_t *out_used
 
 /* smtp_session_next pulls one event; false when there is none. */
 bool smtp_session_next(struct smtp_session *s, struct smtp_event *out);
+
+/* smtp_session_rest says that the events pulled so far are done with, before the next
+ * input does: a session that waits for its client then holds no replies. */
+void smtp_session_rest(struct smtp_session *s);
 
 /* smtp_session_wants tells whether feed would take octets now. */
 bool smtp_session_wants(const struct smtp_session *s);

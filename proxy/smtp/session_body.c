@@ -76,8 +76,7 @@ void session_reply_spoiled(struct smtp_session *s)
 	bool message = t->begun && !t->told;
 	t->told = true;
 	if (t->refusal_len > 0) {
-		uint16_t code = (uint16_t)((t->refusal[0] - '0') * 100 + (t->refusal[1] - '0') * 10 + t->refusal[2] - '0');
-		session_reply_bytes(s, slice_of(t->refusal, t->refusal_len), code, SMTP_WHY_BACKEND_REFUSED, message);
+		session_reply_bytes(s, slice_of(t->refusal, t->refusal_len), SMTP_WHY_BACKEND_REFUSED, message);
 	} else if (message) {
 		reply_message(s, t->spoiled);
 	} else {
@@ -268,7 +267,7 @@ void session_pass_answer(struct smtp_session *s, const struct smtp_answer *a, ui
 {
 	char text[REFUSAL_MAX];
 	struct slice bytes = print_answer(text, sizeof text, a, code, good);
-	session_reply_bytes(s, bytes, code, code < 300 ? SMTP_WHY_NONE : SMTP_WHY_BACKEND_REFUSED, message);
+	session_reply_bytes(s, bytes, code < 300 ? SMTP_WHY_NONE : SMTP_WHY_BACKEND_REFUSED, message);
 }
 
 void session_spoil_words(struct smtp_session *s, const struct smtp_answer *a)

@@ -2,7 +2,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "proxy/smtp/connectors.h"
 #include "proxy/smtp/line.h"
 #include "proxy/smtp/session_int.h"
 
@@ -81,7 +80,7 @@ static void reply_ehlo(struct smtp_session *s)
 	writer_str(&w, " RCPTMAX=");
 	writer_u64(&w, lesser(s->limits->max_recipients, s->caps.rcpt_max));
 	writer_str(&w, "\r\n250 ENHANCEDSTATUSCODES\r\n");
-	session_reply_bytes(s, writer_slice(&w), 250, SMTP_WHY_NONE, false);
+	session_reply_bytes(s, writer_slice(&w), SMTP_WHY_NONE, false);
 }
 
 /* EHLO and HELO end a transaction like RSET: RFC 5321 4.1.4. */
@@ -93,8 +92,16 @@ static void greet(struct smtp_session *s, struct slice arg, bool esmtp)
 		session_refuse(s, bad);
 		return;
 	}
+	/* Sessions may idle in thousands: no more than it takes. */
+	char *helo = malloc(name.len);
+	if (helo == NULL) {
+		session_close(s, SMTP_WHY_NO_MEMORY);
+		return;
+	}
+	memcpy(helo, name.p, name.len);
 	session_txn_end(s);
-	memcpy(s->helo, name.p, name.len);
+	free(s->helo);
+	s->helo = helo;
 	s->helo_len = (uint8_t)name.len;
 	s->esmtp = esmtp;
 	s->offered = esmtp ? offer(s) : 0;
@@ -108,7 +115,7 @@ static void greet(struct smtp_session *s, struct slice arg, bool esmtp)
 	writer_str(&w, "250 ");
 	writer_bytes(&w, session_hostname(s));
 	writer_str(&w, "\r\n");
-	session_reply_bytes(s, writer_slice(&w), 250, SMTP_WHY_NONE, false);
+	session_reply_bytes(s, writer_slice(&w), SMTP_WHY_NONE, false);
 }
 
 static void do_ehlo(struct smtp_session *s, const struct call *c)
@@ -171,43 +178,6 @@ static void do_mail(struct smtp_session *s, const struct call *c)
 	session_reply(s, bad == SMTP_R_NONE ? SMTP_R_MAIL_OK : bad);
 }
 
-static struct slice domain_of(const struct smtp_rcpt *rcpt)
-{
-	return slice_of(rcpt->path.domain, rcpt->path.domain_len);
-}
-
-/* How many recipients may be accepted on a way. By LMTP each has an answer to the message
- * of its own (RFC 2033 4.2), but a client takes one only. */
-static uint64_t max_recipients(const struct smtp_session *s, size_t way)
-{
-	const struct connectors *all = s->limits->connectors;
-	uint64_t ours = s->limits->max_recipients;
-	if (all == NULL)
-		return ours;
-	if (connectors_lmtp(all, way))
-		return 1;
-	uint64_t max = connectors_max_recipients(all, way);
-	return max != 0 && max < ours ? max : ours;
-}
-
-/* find_way says where a recipient goes, or why nobody can be asked about it now. While
- * there is a link it has to be that of the one before, which went there too. */
-static enum smtp_reply_id find_way(const struct smtp_session *s, const struct smtp_rcpt *rcpt, size_t *out_way)
-{
-	const struct connectors *all = s->limits->connectors;
-	const struct txn *t = s->txn;
-	size_t way = all != NULL ? connectors_find(all, domain_of(rcpt)) : 0;
-	*out_way = way;
-	if (way == CONNECTOR_NONE)
-		return SMTP_R_NO_ROUTE;
-	if (s->state == ST_RCPT && way != t->connector)
-		return SMTP_R_OTHER_CONNECTOR;
-	if (s->state == ST_RCPT && all != NULL && connectors_per_domain(all, way) &&
-	    !slice_eq_nocase(domain_of(rcpt), domain_of(&t->rcpt)))
-		return SMTP_R_OTHER_CONNECTOR;
-	return t->accepted + t->pending >= max_recipients(s, way) ? SMTP_R_MANY_RECIPIENTS : SMTP_R_NONE;
-}
-
 static void do_rcpt(struct smtp_session *s, const struct call *c)
 {
 	struct txn *t = s->txn;
@@ -222,7 +192,7 @@ static void do_rcpt(struct smtp_session *s, const struct call *c)
 		session_reply(s, t->spoiled);
 		return;
 	}
-	bad = find_way(s, &rcpt, &way);
+	bad = session_way_find(s, &rcpt, &way);
 	if (bad == SMTP_R_NO_ROUTE) {
 		session_refuse(s, bad);
 		return;
@@ -232,12 +202,17 @@ static void do_rcpt(struct smtp_session *s, const struct call *c)
 		session_reply(s, bad);
 		return;
 	}
+	bool same = session_way_same(s, &rcpt, way);
 	t->rcpt = rcpt;
 	t->connector = way;
 	t->pending++;
-	if (s->state == ST_RCPT) {
+	if (s->state == ST_RCPT && same) {
 		session_emit(s, SMTP_EV_RCPT, SMTP_WHY_NONE);
 		return;
+	}
+	if (s->state == ST_RCPT) { /* the link is for those that were refused */
+		session_emit(s, SMTP_EV_RESET, SMTP_WHY_NONE);
+		t->link = LINK_NONE;
 	}
 	session_enter(s, ST_OPENING);
 	session_emit(s, SMTP_EV_OPEN_BACKEND, SMTP_WHY_NONE);
@@ -433,7 +408,7 @@ static bool may_overtake(const struct smtp_session *s, enum ec ec, struct slice 
 	if (t->pending >= PENDING_MAX || has_control(line) ||
 	    smtp_parse_rcpt(arg, s->offered, t->mail.smtputf8, &rcpt) != SMTP_R_NONE)
 		return false;
-	return find_way(s, &rcpt, &way) == SMTP_R_NONE;
+	return session_way_find(s, &rcpt, &way) == SMTP_R_NONE;
 }
 
 static size_t skip(struct smtp_session *s, struct slice in)

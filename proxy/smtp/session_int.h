@@ -1,4 +1,4 @@
-/* Owns:  what the four files of the session share: its state and its queue.
+/* Owns:  what the five files of the session share: its state and its queue.
  * Never: included by anything but session*.c.
  * Spec:  –
  * Start at: enum state, struct smtp_session. */
@@ -91,9 +91,8 @@ static inline bool txn_passes(const struct txn *t)
 struct queued {
 	uint8_t kind;
 	uint8_t reason;
-	uint16_t code;
-	uint16_t len; /* REPLY: bytes in `out` */
-	bool message;
+	uint16_t message : 1;
+	uint16_t len : 15; /* REPLY: bytes in `out` */
 };
 
 struct smtp_session {
@@ -122,7 +121,7 @@ struct smtp_session {
 	unsigned num_queued, next_queued;
 	struct queued queue[QUEUE_MAX];
 	uint8_t helo_len, addr_len, id_len, version_len, cipher_len, sni_len;
-	char helo[SMTP_HELO_MAX];
+	char *helo;
 	char addr[SMTP_ADDR_TEXT_MAX];
 	char id[SMTP_SESSION_ID_MAX];
 	char version[SMTP_TLS_TEXT_MAX], cipher[SMTP_TLS_TEXT_MAX], sni[SMTP_TLS_TEXT_MAX];
@@ -135,7 +134,7 @@ const struct step_row *session_steps(void);
 /* The queue of events. A reply that does not fit in memory closes the session. */
 void session_emit(struct smtp_session *s, enum smtp_event_kind kind, enum smtp_reason reason);
 void session_reply(struct smtp_session *s, enum smtp_reply_id id);
-void session_reply_bytes(struct smtp_session *s, struct slice bytes, uint16_t code, enum smtp_reason reason, bool message);
+void session_reply_bytes(struct smtp_session *s, struct slice bytes, enum smtp_reason reason, bool message);
 void session_close(struct smtp_session *s, enum smtp_reason reason);
 /* session_refuse is session_reply for what the client did wrong: it counts, and too many close. */
 void session_refuse(struct smtp_session *s, enum smtp_reply_id id);
@@ -161,6 +160,13 @@ void session_reply_spoiled(struct smtp_session *s);
 
 /* session_data does what a DATA that is in order demands: refuses it, or passes it on. */
 void session_data(struct smtp_session *s);
+
+/* Which way a recipient goes (session_way.c). session_way_find says which connector's, or why
+ * nobody can be asked about it now: those that are accepted, or may be yet, have chosen.
+ * session_way_same tells whether that is where the link of this transaction goes, to which the
+ * recipient passed on last went too. */
+enum smtp_reply_id session_way_find(const struct smtp_session *s, const struct smtp_rcpt *rcpt, size_t *out_way);
+bool session_way_same(const struct smtp_session *s, const struct smtp_rcpt *rcpt, size_t way);
 
 /* Octets of messages (session_body.c). session_message_begin puts our Received:
  * before the first one and returns its length. session_pass_on passes on what the

@@ -2,23 +2,28 @@
 
 #include <string.h>
 
+#include "proxy/relay/health.h"
+
 enum { IDENTITY_MAX = 253 }; /* RFC 1035 2.3.4, as text and without the last dot */
 
-/* What a command takes, all of it mandatory. */
-enum { IDENTITY = 1, GENERATION = 2, ALGORITHM = 4, CHAIN = 8 };
+/* What a command takes, all of it mandatory but MAYBE_. */
+enum { IDENTITY = 1, GENERATION = 2, ALGORITHM = 4, CHAIN = 8, MAYBE_IDENTITY = 16, MAYBE_FROM = 32, HOP = 64 };
 
 static const struct {
 	const char *word;
 	unsigned takes;
 } commands[CONTROL_NUM] = {
 	[CONTROL_HELLO] = { "hello", 0 },
-	[CONTROL_REPORT] = { "report", 0 },
+	[CONTROL_REPORT] = { "report", MAYBE_IDENTITY | MAYBE_FROM },
 	[CONTROL_PREPARE] = { "prepare", IDENTITY },
 	[CONTROL_CSR] = { "csr", IDENTITY | GENERATION | ALGORITHM },
 	[CONTROL_INSTALL] = { "install", IDENTITY | GENERATION | ALGORITHM | CHAIN },
+	[CONTROL_RENEW] = { "renew", IDENTITY | GENERATION | ALGORITHM },
 	[CONTROL_SWAP] = { "swap", IDENTITY | GENERATION },
 	[CONTROL_RETIRE] = { "retire", IDENTITY | GENERATION },
 	[CONTROL_RELOAD] = { "reload", 0 },
+	[CONTROL_DRAIN] = { "drain", HOP },
+	[CONTROL_UNDRAIN] = { "undrain", HOP },
 };
 
 const char *control_word(enum control_command command)
@@ -79,6 +84,19 @@ static enum ec take_identity(struct control_request *r, struct why *why)
 	return EC_OK;
 }
 
+static enum ec take_hop(struct control_request *r, struct why *why)
+{
+	enum ec ec = text_of(r->json, "hop", &r->hop, why);
+	if (ec != EC_OK)
+		return ec;
+	for (const char *p = r->hop; *p != '\0'; p++)
+		if (*p <= 0x20 || *p >= 0x7f)
+			return why_set(why, EC_SYNTAX, "\"hop\" is not a next hop; e.g. mx1.example.org:25, 192.0.2.1:25, unix:/path");
+	if (strlen(r->hop) >= HEALTH_NAME_SIZE)
+		return why_set(why, EC_RANGE, "\"hop\" is longer than a next hop can be");
+	return EC_OK;
+}
+
 static enum ec take_generation(struct control_request *r, struct why *why)
 {
 	const json_t *n = json_object_get(r->json, "generation");
@@ -89,6 +107,19 @@ static enum ec take_generation(struct control_request *r, struct why *why)
 	if (json_integer_value(n) < 1)
 		return why_set(why, EC_RANGE, "\"generation\" is not positive");
 	r->generation = (uint64_t)json_integer_value(n);
+	return EC_OK;
+}
+
+static enum ec take_from(struct control_request *r, struct why *why)
+{
+	const json_t *n = json_object_get(r->json, "from");
+	if (n == NULL)
+		return EC_OK;
+	if (!json_is_integer(n))
+		return why_set(why, EC_SYNTAX, "\"from\" is not a whole number");
+	if (json_integer_value(n) < 0)
+		return why_set(why, EC_RANGE, "\"from\" is negative");
+	r->from = (uint64_t)json_integer_value(n);
 	return EC_OK;
 }
 
@@ -105,12 +136,18 @@ static enum ec take_all(struct control_request *r, struct why *why)
 {
 	enum ec ec = take_command(r, why);
 	unsigned takes = ec == EC_OK ? commands[r->command].takes : 0;
-	if (ec == EC_OK && (takes & IDENTITY) != 0)
+	bool identity = (takes & IDENTITY) != 0 ||
+	                ((takes & MAYBE_IDENTITY) != 0 && json_object_get(r->json, "identity") != NULL);
+	if (ec == EC_OK && identity)
 		ec = take_identity(r, why);
+	if (ec == EC_OK && (takes & MAYBE_FROM) != 0)
+		ec = take_from(r, why);
 	if (ec == EC_OK && (takes & GENERATION) != 0)
 		ec = take_generation(r, why);
 	if (ec == EC_OK && (takes & ALGORITHM) != 0)
 		ec = take_algorithm(r, why);
+	if (ec == EC_OK && (takes & HOP) != 0)
+		ec = take_hop(r, why);
 	if (ec == EC_OK && (takes & CHAIN) != 0)
 		ec = text_of(r->json, "chain", &r->chain, why);
 	return ec;

@@ -17,9 +17,12 @@ enum control_command {
 	CONTROL_PREPARE,
 	CONTROL_CSR,
 	CONTROL_INSTALL,
+	CONTROL_RENEW,
 	CONTROL_SWAP,
 	CONTROL_RETIRE,
 	CONTROL_RELOAD,
+	CONTROL_DRAIN,
+	CONTROL_UNDRAIN,
 	CONTROL_NUM
 };
 
@@ -27,10 +30,12 @@ enum control_command {
  * NULL or 0. */
 struct control_request {
 	enum control_command command;
-	const char *identity; /* 1 to 253 visible ASCII octets, as a host name has */
+	const char *identity; /* 1 to 253 visible ASCII octets, as a host name has; for a report it may be NULL */
+	uint64_t from; /* of a report: the first identity to tell of, counted from 0 */
 	uint64_t generation; /* at least 1 */
 	enum key_algorithm algorithm;
 	const char *chain; /* PEM, not empty; not looked at */
+	const char *hop;   /* next hop: 1 to 263 visible ASCII octets */
 	json_t *json; /* holds the texts above */
 };
 

@@ -14,7 +14,7 @@
 #include "proxy/super/supervisor_uv.h"
 #include "proxy/super/swap_uv.h"
 
-enum { CONTROL_LINE_MAX = 1 << 20, QUEUE_MAX = 256, PROTOCOL = 1 };
+enum { CONTROL_LINE_MAX = 1 << 20, QUEUE_MAX = 256, PROTOCOL = 1, REPORT_MAX = 500 };
 
 /* A line that has not had its turn. */
 struct waiting {
@@ -37,9 +37,11 @@ struct client {
 struct request {
 	struct client *c;
 	struct identity *id; /* if the command takes one */
+	bool named; /* an identity was; `id` is NULL if there is none of that name */
 	uint64_t number;
+	uint64_t from;
 	enum key_algorithm algorithm;
-	const char *chain; /* borrowed for the handler's call */
+	const char *chain, *hop; /* borrowed for the handler's call */
 };
 
 static void answer(struct client *c, json_t *value)
@@ -65,8 +67,18 @@ static void do_hello(struct request *q)
 	                       PROTOCOL, "instance", q->c->s->cfg->proxy.hostname));
 }
 
-static json_t *identity_report(const struct identity *id)
+/* read_now reads an identity whose turn has not come yet. What can't be read is told by its
+ * look, and refused by every change. */
+static void read_now(struct supervisor *s, struct identity *id)
 {
+	struct why why = { 0 };
+	if (!id->read && identity_refresh(&s->keeper, id, &why) != EC_OK)
+		supervisor_mishap(s, "store", id->name, why.text);
+}
+
+static json_t *identity_report(struct supervisor *s, struct identity *id)
+{
+	read_now(s, id);
 	json_t *generations = json_array();
 	struct generation *all = identity_generations(id);
 	for (size_t i = 0; all != NULL && i < id->num_generations; i++)
@@ -82,14 +94,22 @@ static json_t *identity_report(const struct identity *id)
 	                 "algorithms", algorithms, "generations", generations);
 }
 
+/* do_report tells of one identity, or of REPORT_MAX at most, and where to go on: an answer
+ * is one line, and must fit. */
 static void do_report(struct request *q)
 {
 	struct supervisor *s = q->c->s;
 	json_t *list = json_array();
-	for (size_t i = 0; i < s->keeper.num; i++)
-		json_array_append_new(list, identity_report(s->keeper.items[i]));
-	answer(q->c, json_pack("{s:b,s:s,s:I,s:o}", "ok", 1, "instance", s->cfg->proxy.hostname, "now",
-	                       (json_int_t)supervisor_now().s, "identities", list));
+	size_t i = q->from < s->keeper.num && !q->named ? (size_t)q->from : s->keeper.num;
+	if (q->id != NULL)
+		json_array_append_new(list, identity_report(s, q->id));
+	for (unsigned n = 0; i < s->keeper.num && n < REPORT_MAX; i++, n++)
+		json_array_append_new(list, identity_report(s, s->keeper.items[i]));
+	json_t *report = json_pack("{s:b,s:s,s:I,s:o}", "ok", 1, "instance", s->cfg->proxy.hostname, "now",
+	                           (json_int_t)supervisor_now().s, "identities", list);
+	if (report != NULL && i < s->keeper.num)
+		json_object_set_new(report, "next", json_integer((json_int_t)i));
+	answer(q->c, report);
 }
 
 /* --- keys ------------------------------------------------------------------------ */
@@ -131,19 +151,18 @@ static void do_csr(struct request *q)
 	bytes_fini(&pem);
 }
 
-static void do_install(struct request *q)
+/* A key has another certificate in the store, unless `ec` says that it could not be put there. */
+static void certified(struct request *q, const char *event, enum ec ec, struct why *why, const char *words)
 {
 	struct supervisor *s = q->c->s;
-	struct why why = { 0 };
-	enum ec ec = store_install(s->keeper.store, q->id->name, q->number, q->algorithm, slice_str(q->chain), supervisor_now(), &why);
 	if (ec == EC_OK)
-		ec = identity_refresh(&s->keeper, q->id, &why);
+		ec = identity_refresh(&s->keeper, q->id, why);
 	if (ec != EC_OK) {
-		supervisor_mishap(s, "install", q->id->name, why.text);
-		answer_error(q->c, ec, why.text);
+		supervisor_mishap(s, event, q->id->name, why->text);
+		answer_error(q->c, ec, why->text);
 		return;
 	}
-	log_why(LOG_NOTICE, "install", q->id->name, "installed a certificate");
+	log_why(LOG_NOTICE, event, q->id->name, words);
 	answer_generation(q, q->number);
 	/* The same keys with another certificate: no matter for the pin guard. */
 	if (q->number == q->id->presented) {
@@ -151,6 +170,27 @@ static void do_install(struct request *q)
 		watch_offer(s, q->id);
 	}
 	watch_settle(s);
+}
+
+static void do_install(struct request *q)
+{
+	struct why why = { 0 };
+	enum ec ec = store_install(q->c->s->keeper.store, q->id->name, q->number, q->algorithm, slice_str(q->chain), supervisor_now(),
+	                           &why);
+	certified(q, "install", ec, &why, "installed a certificate");
+}
+
+static void do_renew(struct request *q)
+{
+	const struct config_identity *settings = q->id->settings;
+	struct why why = { 0 };
+	enum ec ec = EC_OK;
+	if (settings->issuer != CONFIG_SELF_SIGNED)
+		ec = why_set(&why, EC_UNSUPPORTED, "the issuer of %s is not self-signed: only certificates of our own are signed here", q->id->name);
+	else
+		ec = store_renew(q->c->s->keeper.store, q->id->name, q->number, q->algorithm, settings->certificate_life_ms / 1000,
+		                 supervisor_now(), &why);
+	certified(q, "renew", ec, &why, "signed a certificate anew");
 }
 
 static void do_retire(struct request *q)
@@ -229,11 +269,32 @@ static void do_reload(struct request *q)
 	reload_run(q->c->s, on_reloaded, q->c);
 }
 
+static void drain(struct request *q, bool drained)
+{
+	struct crew *crew = q->c->s->crew;
+	enum ec ec = crew_drain_hop(crew, q->hop, drained);
+	if (ec != EC_OK)
+		answer_error(q->c, ec, ec == EC_LIMIT ? "too many next hops are drained" : "out of memory");
+	else
+		answer(q->c, json_pack("{s:b, s:O}", "ok", 1, "drained", crew_drained(crew)));
+}
+
+static void do_drain(struct request *q)
+{
+	drain(q, true);
+}
+
+static void do_undrain(struct request *q)
+{
+	drain(q, false);
+}
+
 /* --- requests ----------------------------------------------------------------------- */
 
 static void (*const handlers[CONTROL_NUM])(struct request *q) = {
 	[CONTROL_HELLO] = do_hello,     [CONTROL_REPORT] = do_report, [CONTROL_PREPARE] = do_prepare, [CONTROL_CSR] = do_csr,
-	[CONTROL_INSTALL] = do_install, [CONTROL_SWAP] = do_swap,     [CONTROL_RETIRE] = do_retire,   [CONTROL_RELOAD] = do_reload,
+	[CONTROL_INSTALL] = do_install, [CONTROL_RENEW] = do_renew, [CONTROL_SWAP] = do_swap,     [CONTROL_RETIRE] = do_retire,   [CONTROL_RELOAD] = do_reload,
+	[CONTROL_DRAIN] = do_drain,     [CONTROL_UNDRAIN] = do_undrain,
 };
 
 static void run(struct client *c, struct slice line)
@@ -245,10 +306,15 @@ static void run(struct client *c, struct slice line)
 		answer_error(c, ec, why.text);
 		return;
 	}
-	struct request q = { .c = c, .number = r.generation, .algorithm = r.algorithm, .chain = r.chain };
+	struct request q = { .c = c, .named = r.identity != NULL, .number = r.generation, .from = r.from, .algorithm = r.algorithm,
+	                     .chain = r.chain, .hop = r.hop };
 	if (r.identity != NULL)
 		q.id = keeper_find(&c->s->keeper, r.identity);
-	if (r.identity == NULL || q.id != NULL) {
+	if (q.id != NULL && r.command != CONTROL_REPORT)
+		ec = q.id->read ? EC_OK : identity_refresh(&c->s->keeper, q.id, &why);
+	if (ec != EC_OK) {
+		answer_error(c, ec, why.text);
+	} else if (r.identity == NULL || q.id != NULL || r.command == CONTROL_REPORT) {
 		handlers[r.command](&q);
 	} else {
 		(void)why_set(&why, EC_NOT_FOUND, "there is no identity \"%s\" in the configuration", r.identity);

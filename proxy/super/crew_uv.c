@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -37,6 +38,7 @@ struct crew {
 	struct census *census;
 	int census_fd;
 	json_t *config; /* the message */
+	json_t *drained_hops; /* their names; in the message too */
 	uint64_t config_number;
 	crew_configured *configured;
 	void *configured_arg;
@@ -160,8 +162,8 @@ static void config_on_timer(uv_timer_t *t)
 enum ec crew_configure(struct crew *c, const char *text, size_t len, const char *file_name, json_t *files, crew_configured *done,
                        void *arg)
 {
-	json_t *message = json_pack("{s:s,s:I,s:s%,s:s,s:o}", "do", "config", "number", (json_int_t)(c->config_number + 1), "text",
-	                            text, len, "name", file_name, "files", files);
+	json_t *message = json_pack("{s:s,s:I,s:s%,s:s,s:o,s:O}", "do", "config", "number", (json_int_t)(c->config_number + 1), "text",
+	                            text, len, "name", file_name, "files", files, "drained", c->drained_hops);
 	if (message == NULL)
 		return EC_NO_MEMORY;
 	if (c->configured != NULL) {
@@ -179,6 +181,45 @@ enum ec crew_configure(struct crew *c, const char *text, size_t len, const char 
 		hand_send_json(&c->hands[i], json_incref(c->config));
 	config_check(c);
 	return EC_OK;
+}
+
+void crew_send(struct crew *c, unsigned worker, json_t *message)
+{
+	if (worker < c->num && hand_is_up(&c->hands[worker]))
+		hand_send_json(&c->hands[worker], message);
+	else
+		json_decref(message);
+}
+
+/* --- drained hops --------------------------------------------------------------- */
+
+static size_t drained_at(const struct crew *c, const char *name)
+{
+	size_t i = 0;
+	while (i < json_array_size(c->drained_hops) && strcasecmp(json_string_value(json_array_get(c->drained_hops, i)), name) != 0)
+		i++;
+	return i;
+}
+
+/* The list is part of the settings that a worker starts with. */
+enum ec crew_drain_hop(struct crew *c, const char *name, bool drained)
+{
+	size_t i = drained_at(c, name);
+	bool there = i < json_array_size(c->drained_hops);
+	if (there != drained) {
+		if (drained && json_array_size(c->drained_hops) >= CREW_DRAINED_MAX)
+			return EC_LIMIT;
+		if ((drained ? json_array_append_new(c->drained_hops, json_string(name)) : json_array_remove(c->drained_hops, i)) != 0)
+			return EC_NO_MEMORY;
+	}
+	for (unsigned k = 0; k < c->num; k++)
+		crew_send(c, k, json_pack("{s:s, s:s, s:b}", "do", "hop", "name", name, "drained", drained));
+	return EC_OK;
+}
+
+const json_t *crew_drained(const struct crew *c)
+{
+	return c->drained_hops;
 }
 
 static void on_configured(struct crew *c, struct hand *h, json_t *message)
@@ -537,7 +578,8 @@ enum ec crew_new(uv_loop_t *loop, struct listeners *listeners, struct crew_event
 		listeners_close(listeners);
 		return why_set(why, EC_NO_MEMORY, "out of memory");
 	}
-	*c = (struct crew){ .loop = loop, .listeners = *listeners, .events = events, .arg = arg, .hands = hands, .census_fd = -1 };
+	*c = (struct crew){ .loop = loop, .listeners = *listeners, .events = events, .arg = arg, .hands = hands, .census_fd = -1,
+		            .drained_hops = json_array() };
 	*listeners = (struct listeners){ 0 };
 	uv_timer_init(loop, &c->ack_timer);
 	uv_timer_init(loop, &c->list_timer);
@@ -634,6 +676,7 @@ static void crew_release(void *arg)
 	changed_free(c);
 	wipe(c->seed, sizeof c->seed);
 	json_decref(c->config);
+	json_decref(c->drained_hops);
 	json_decref(c->list);
 	census_unmap(c->census);
 	if (c->census_fd >= 0)

@@ -42,6 +42,17 @@ typedef void crew_configured(void *arg, enum ec ec, const struct why *why);
 enum ec crew_configure(struct crew *c, const char *text, size_t len, const char *file_name, json_t *files, crew_configured *done,
                        void *arg) MUST_CHECK;
 
+/* crew_drain_hop makes every worker leave a next hop alone, or use it again; workers that start
+ * later too. crew_drained gives the names of those that are drained, a borrowed JSON array.
+ * Returns EC_LIMIT when too many are, EC_NO_MEMORY. */
+enum { CREW_DRAINED_MAX = 256 };
+enum ec crew_drain_hop(struct crew *c, const char *name, bool drained) MUST_CHECK;
+const json_t *crew_drained(const struct crew *c);
+
+/* crew_send gives one worker a message (worker_uv.h), which it takes; one that is down does not
+ * get it. */
+void crew_send(struct crew *c, unsigned worker, json_t *message);
+
 /* crew_start starts every worker; call it once, after crew_configure. */
 void crew_start(struct crew *c);
 

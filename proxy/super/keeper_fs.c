@@ -122,6 +122,7 @@ enum ec identity_refresh(struct keeper *k, struct identity *id, struct why *why)
 	id->num_damaged = v->num_damaged + (ec == EC_CORRUPT ? 1 : 0);
 	id->active = v->active;
 	id->last = v->last;
+	id->read = true;
 	store_view_free(v);
 	return EC_OK;
 }
@@ -189,7 +190,7 @@ static void index_end(struct names_item *item)
 	(void)item;
 }
 
-enum ec identity_new(struct keeper *k, const struct config_identity *settings, struct identity **out, struct why *why)
+enum ec identity_new(const struct config_identity *settings, struct identity **out, struct why *why)
 {
 	struct identity *id = calloc(1, sizeof *id);
 	size_t size = strlen(settings->name) + 1;
@@ -201,23 +202,18 @@ enum ec identity_new(struct keeper *k, const struct config_identity *settings, s
 	id->settings = settings;
 	id->retry = (struct backoff){ .first_ms = 1000, .max_ms = 60000 };
 	(void)why_set(&id->verdict.why, EC_OK, "DNS has not been asked yet");
-	enum ec ec = identity_refresh(k, id, why);
-	if (ec != EC_OK) {
-		why_prefix(why, "%s", id->name);
-		identity_free(id);
-		return ec;
-	}
 	*out = id;
 	return EC_OK;
 }
 
-enum ec identity_make(struct keeper *k, struct identity *id, struct wall now, bool *out_made, struct why *why)
+enum ec identity_read(struct keeper *k, struct identity *id, struct wall now, struct why *why)
 {
+	uint64_t number = 0;
+	enum ec ec = id->read ? EC_OK : identity_refresh(k, id, why);
 	/* Damaged generations are not replaced by a fresh key: DNS may pin them, and
 	 * the operator may have a copy. */
-	uint64_t number = 0;
-	*out_made = id->num_generations == 0 && id->num_damaged == 0;
-	enum ec ec = *out_made ? make_generation(k, id, now, &number, why) : EC_OK;
+	if (ec == EC_OK && id->num_generations == 0 && id->num_damaged == 0)
+		ec = make_generation(k, id, now, &number, why);
 	if (ec != EC_OK)
 		why_prefix(why, "%s", id->name);
 	return ec;
@@ -292,6 +288,8 @@ enum ec identity_upkeep(struct keeper *k, struct identity *id, struct wall now, 
 {
 	enum ec ec = EC_OK;
 	*out_changed = *out_presented = false;
+	if (!id->read)
+		return EC_OK;
 	if (id->settings->issuer == CONFIG_FILES) {
 		uint64_t number = 0;
 		ec = take_in(k, id, now, &number, why);

@@ -22,6 +22,7 @@ struct identity {
 	struct names_item item; /* in the keeper's index */
 	char *name; /* lower case, no dot at the end */
 	const struct config_identity *settings; /* of the configuration in force */
+	bool read; /* from disk: else nothing is known of it yet, and nothing may be changed */
 	uint64_t active; /* the durable fact */
 	uint64_t last;
 	struct bytes packed; /* what is on disk, rising: identity_generations */
@@ -60,20 +61,19 @@ struct identity *keeper_find(const struct keeper *k, const char *name);
 /* keeper_index makes the index of `items`. Returns EC_NO_MEMORY. */
 enum ec keeper_index(struct identity *const *items, size_t num, struct names *out) MUST_CHECK;
 
-/* identity_new reads an identity from disk, without putting it into the keeper.
- * `settings` is borrowed. Errors as store_view_new. */
-enum ec identity_new(struct keeper *k, const struct config_identity *settings, struct identity **out,
-                     struct why *why) MUST_CHECK;
+/* identity_new makes one that has not been read from disk, without putting it into the
+ * keeper. `settings` is borrowed. EC_NO_MEMORY. */
+enum ec identity_new(const struct config_identity *settings, struct identity **out, struct why *why) MUST_CHECK;
 void identity_free(struct identity *id);
 
-/* identity_make makes the first generation if there is none at all: a key and a
- * self-signed certificate, or the files of issuer `files`. `*out_made` says that it had to.
- * Errors as store_create, import_read. */
-enum ec identity_make(struct keeper *k, struct identity *id, struct wall now, bool *out_made, struct why *why) MUST_CHECK;
+/* identity_read reads it from disk, if that was not done, and makes the first generation if
+ * there is none at all: a key and a self-signed certificate, or the files of issuer
+ * `files`. Errors as store_view_new, store_create, import_read. */
+enum ec identity_read(struct keeper *k, struct identity *id, struct wall now, struct why *why) MUST_CHECK;
 
-/* KEEPER_MAKE_NOW first keys are made before a start or a reload goes on, and fail it
- * if they can't be; the others are made while mail is served (watch_uv). */
-enum { KEEPER_MAKE_NOW = 32 };
+/* So many new identities, the default one first, are read before a start or a reload
+ * goes on, and fail it if they can't be; the others while mail is served (watch_uv). */
+enum { KEEPER_READ_NOW = 32 };
 
 /* identity_generations returns all of them, rising, in memory that the caller frees;
  * NULL when there are none, or no memory. */

@@ -76,6 +76,8 @@ static void commit(struct reload *r)
 		if (r->fresh[i])
 			watch_add(s, s->keeper.items[i]);
 	rebind(s, r->cfg);
+	if (exits_state_set(&s->exits, r->cfg) != EC_OK)
+		supervisor_mishap(s, "reload", "connectors", "no memory to watch them");
 	if (r->guard != NULL) {
 		guard_free(s->guard);
 		s->guard = r->guard;
@@ -278,7 +280,7 @@ static enum ec gather_identities(struct reload *r, struct why *why)
 	r->fresh = calloc(r->num, sizeof *r->fresh);
 	if (r->ids == NULL || r->fresh == NULL)
 		return why_set(why, EC_NO_MEMORY, "out of memory");
-	unsigned made = 0;
+	unsigned num_read = 0;
 	for (size_t i = 0; i < r->num; i++) {
 		struct identity *old = keeper_find(&s->keeper, r->cfg->identities[i].name);
 		if (old != NULL) {
@@ -286,20 +288,14 @@ static enum ec gather_identities(struct reload *r, struct why *why)
 			old->kept = true;
 			continue;
 		}
-		enum ec ec = identity_new(&s->keeper, &r->cfg->identities[i], &r->ids[i], why);
+		enum ec ec = identity_new(&r->cfg->identities[i], &r->ids[i], why);
+		r->fresh[i] = ec == EC_OK;
+		if (ec == EC_OK && (i == 0 || num_read++ < KEEPER_READ_NOW))
+			ec = identity_read(&s->keeper, r->ids[i], supervisor_now(), why);
 		if (ec != EC_OK) {
-			r->num = i;
+			r->num = i + r->fresh[i];
 			return ec;
 		}
-		r->fresh[i] = true;
-		bool making = false;
-		if (made < KEEPER_MAKE_NOW)
-			ec = identity_make(&s->keeper, r->ids[i], supervisor_now(), &making, why);
-		if (ec != EC_OK) {
-			r->num = i + 1;
-			return ec;
-		}
-		made += making;
 	}
 	if (keeper_index(r->ids, r->num, &r->index) != EC_OK || watch_room(s, r->num) != EC_OK)
 		return why_set(why, EC_NO_MEMORY, "out of memory");

@@ -14,6 +14,8 @@ static const struct {
 	[STATS_IDENTITIES] = { "show identities", "pin guard, keys on disk and their TLSA records" },
 	[STATS_SESSIONS] = { "show sessions", "client sessions open now" },
 	[STATS_ERRORS] = { "show errors", "recent errors: when, what, why" },
+	[STATS_CONNECTORS] = { "show connectors", "where mail goes on: next hops, what is demanded of them, up or down" },
+	[STATS_REPORT] = { "show report", "transactions by connector and domain: with which trust, refused why; the weakest link first" },
 	[STATS_METRICS] = { "show metrics", "OpenMetrics text" },
 };
 

@@ -49,11 +49,8 @@ static void picture_state(struct supervisor *s, struct picture *p)
 	else if (!crew_listening(s->crew))
 		(void)why_set(&p->state_why, EC_OK, "not listening until the pin guard allows %s: %s", s->keeper.items[0]->name,
 		              s->keeper.items[0]->verdict.why.text);
-	if (!s->backend_known)
-		(void)snprintf(p->backend, sizeof p->backend, "not asked yet");
-	else
-		(void)snprintf(p->backend, sizeof p->backend, "%s%s%s", s->backend_up ? "up" : "down",
-		               s->backend_why.text[0] != '\0' ? ": " : "", s->backend_why.text);
+	struct writer w = writer_of(p->backend, sizeof p->backend);
+	exits_summary(&s->exits, &w);
 	i->backend_state = p->backend;
 }
 
@@ -92,7 +89,7 @@ static struct picture *picture_new(struct supervisor *s)
 		.change = s->change,
 		.listen = (const char *const *)s->cfg->proxy.listen.items,
 		.num_listen = s->cfg->proxy.listen.num,
-		.backend = s->cfg->backend.address,
+		.backend = s->cfg->num_connectors > 0 ? "connectors" : s->cfg->backend.address,
 		.epoch = crew_epoch(s->crew),
 		.num_errors = s->mishaps.total,
 	};
@@ -139,13 +136,22 @@ static void answer_command(struct asker *a, const struct picture *p)
 {
 	struct bytes text = { 0 };
 	const struct stats_info *i = &p->info;
-	const struct mishaps *m = &a->s->mishaps;
+	const struct supervisor *s = a->s;
+	const struct mishaps *m = &s->mishaps;
 	switch (a->command) {
 	case STATS_INFO:
 		a->json ? answer_json(a, stats_info_json(i)) : answer_text(a, stats_info_text(i, &text), &text);
 		break;
 	case STATS_ERRORS:
 		a->json ? answer_json(a, stats_errors_json(m)) : answer_text(a, stats_errors_text(m, &text), &text);
+		break;
+	case STATS_CONNECTORS:
+		a->json ? answer_json(a, exits_json(&s->exits, s->cfg, crew_drained(s->crew), i->now)) :
+		          answer_text(a, exits_text(&s->exits, s->cfg, crew_drained(s->crew), i->now, &text), &text);
+		break;
+	case STATS_REPORT:
+		a->json ? answer_json(a, exits_report_json(&s->exits, s->since)) :
+		          answer_text(a, exits_report_text(&s->exits, s->since, &text), &text);
 		break;
 	case STATS_METRICS:
 		answer_json(a, stats_metrics_json(i));
@@ -254,6 +260,8 @@ static void list_begin(struct asker *a, const struct picture *p)
 	a->listing = true;
 	if (a->command == STATS_METRICS) {
 		ec = stats_metrics_head(&p->info, &text);
+		if (ec == EC_OK)
+			ec = exits_metrics(&a->s->exits, &text);
 		if (ec == EC_OK)
 			ec = stats_metrics_family(0, &text);
 	} else if (a->json) {

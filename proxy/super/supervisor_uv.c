@@ -15,9 +15,10 @@
 #include "proxy/listen_fs.h"
 #include "proxy/super/reload_uv.h"
 #include "proxy/super/stats_uv.h"
+#include "proxy/super/ways_uv.h"
 #include "proxy/super/trust_files_fs.h"
 
-enum { WORKERS_MAX = 256 };
+enum { OWN_NAMES_MAX = 10000, WORKERS_MAX = 256 };
 
 struct wall supervisor_now(void)
 {
@@ -97,6 +98,42 @@ static void signals_start(struct supervisor *s)
 	}
 }
 
+/* --- what the router says ---------------------------------------------------------- */
+
+static void on_answer(void *arg, struct ways_asker asker, json_t *answer)
+{
+	struct supervisor *s = arg;
+	if (s->crew != NULL && crew_at(s->crew, asker.worker).restarts == asker.life)
+		crew_send(s->crew, asker.worker, answer);
+	else
+		json_decref(answer);
+}
+
+static void on_router_mishap(void *arg, const char *why)
+{
+	supervisor_mishap(arg, "router", NULL, why);
+}
+
+static void on_question(struct supervisor *s, unsigned worker, const json_t *question)
+{
+	const struct ways_asker asker = { .worker = worker, .life = crew_at(s->crew, worker).restarts };
+	ways_ask(s->ways, asker, question);
+}
+
+/* configure_router gives the router what the workers got, and the names of this machine: it must
+ * not send a domain's mail back here. */
+static enum ec configure_router(struct supervisor *s, struct slice text)
+{
+	json_t *names = json_array();
+	bool ok = names != NULL && json_array_append_new(names, json_string(s->cfg->proxy.hostname)) == 0;
+	for (size_t i = 0; ok && i < s->cfg->num_identities && i < OWN_NAMES_MAX; i++)
+		ok = json_array_append_new(names, json_string(s->cfg->identities[i].name)) == 0;
+	if (ok)
+		return ways_configure(s->ways, s->cfg, text, names);
+	json_decref(names);
+	return EC_NO_MEMORY;
+}
+
 /* --- what the workers say -------------------------------------------------------- */
 
 static void on_mishap(void *arg, const char *what, const char *where, const char *why)
@@ -104,20 +141,35 @@ static void on_mishap(void *arg, const char *what, const char *where, const char
 	supervisor_mishap(arg, what, where, why);
 }
 
-/* Each worker tells for itself; the last word is what `show info` shows. */
+/* Each worker tells for itself; the last word is what is shown. */
 static void on_message(void *arg, unsigned worker, json_t *message)
 {
 	struct supervisor *s = arg;
-	json_t *backend = json_object_get(message, "backend");
-	(void)worker;
-	if (!json_is_object(backend))
+	const json_t *backend = json_object_get(message, "backend"), *ledger = json_object_get(message, "ledger");
+	if (json_object_get(message, "route") != NULL) {
+		on_question(s, worker, message);
 		return;
-	const char *why = json_string_value(json_object_get(backend, "why"));
-	s->backend_known = true;
-	s->backend_up = json_is_true(json_object_get(backend, "up"));
-	(void)why_set(&s->backend_why, EC_OK, "%s", s->backend_up || why == NULL ? "" : why);
-	if (!s->backend_up)
-		supervisor_mishap(s, "backend", s->cfg->backend.address, why == NULL ? "down" : why);
+	}
+	const struct exit_said *said = backend == NULL ? NULL : exits_state_note(&s->exits, backend);
+	if (said != NULL && !said->up)
+		supervisor_mishap(s, "backend", said->name, said->why.text);
+	if (ledger != NULL && ledger_merge(&s->exits.ledger, ledger) != EC_OK)
+		supervisor_mishap(s, "ledger", NULL, "a worker's counts were not understood, or there is no memory for them");
+}
+
+/* --- exceptions that are over ------------------------------------------------------ */
+
+enum { EXCEPTIONS_MS = 60000 };
+
+static void tell_expired(void *arg, const char *connector, const char *words)
+{
+	supervisor_mishap(arg, "connector", connector, words);
+}
+
+static void on_exceptions(uv_timer_t *t)
+{
+	struct supervisor *s = t->data;
+	exits_expired(s->cfg, supervisor_now(), tell_expired, s);
 }
 
 /* --- the end ------------------------------------------------------------------------ */
@@ -129,8 +181,12 @@ static void on_drained(void *arg)
 	s->guard = NULL;
 	crew_free(s->crew);
 	s->crew = NULL;
+	ways_free(s->ways);
+	s->ways = NULL;
 	control_close(s);
 	stats_close(s);
+	exits_state_fini(&s->exits);
+	uv_close((uv_handle_t *)&s->exceptions, NULL);
 	for (unsigned i = 0; i < s->num_signals; i++)
 		uv_close((uv_handle_t *)&s->signals[i], NULL);
 	s->num_signals = 0;
@@ -164,6 +220,8 @@ enum ec supervisor_configure(struct supervisor *s, json_t *files, crew_configure
 		ec = crew_configure(s->crew, (const char *)bytes_slice(&text).p, bytes_len(&text), s->cfg->file_name, files, done, arg);
 	else
 		json_decref(files);
+	if (ec == EC_OK)
+		ec = configure_router(s, bytes_slice(&text));
 	bytes_fini(&text);
 	return ec;
 }
@@ -173,18 +231,15 @@ static enum ec open_identities(struct supervisor *s, struct why *why)
 	s->keeper.items = calloc(s->cfg->num_identities, sizeof *s->keeper.items);
 	if (s->keeper.items == NULL)
 		return why_set(why, EC_NO_MEMORY, "out of memory");
-	unsigned made = 0;
 	for (size_t i = 0; i < s->cfg->num_identities; i++) {
-		enum ec ec = identity_new(&s->keeper, &s->cfg->identities[i], &s->keeper.items[i], why);
+		enum ec ec = identity_new(&s->cfg->identities[i], &s->keeper.items[i], why);
 		if (ec != EC_OK)
 			return ec;
 		s->keeper.num = i + 1;
-		bool making = false;
-		if (made < KEEPER_MAKE_NOW)
-			ec = identity_make(&s->keeper, s->keeper.items[i], supervisor_now(), &making, why);
+		if (i < KEEPER_READ_NOW)
+			ec = identity_read(&s->keeper, s->keeper.items[i], supervisor_now(), why);
 		if (ec != EC_OK)
 			return ec;
-		made += making;
 	}
 	if (keeper_index(s->keeper.items, s->keeper.num, &s->keeper.index) != EC_OK || watch_room(s, s->keeper.num) != EC_OK)
 		return why_set(why, EC_NO_MEMORY, "out of memory");
@@ -200,6 +255,9 @@ static enum ec open_all(struct supervisor *s, struct why *why)
 	if (ec != EC_OK)
 		return ec;
 	ec = crew_new(&s->loop, &listeners, events, s, &s->crew, why);
+	s->ways = ways_new(&s->loop, (struct ways_events){ .on_answer = on_answer, .on_mishap = on_router_mishap }, s);
+	if (ec == EC_OK && s->ways == NULL)
+		ec = why_set(why, EC_NO_MEMORY, "out of memory");
 	if (ec == EC_OK)
 		ec = privilege_drop(s->cfg->user, why);
 	if (ec == EC_OK)
@@ -214,6 +272,8 @@ static enum ec open_all(struct supervisor *s, struct why *why)
 		ec = open_identities(s, why);
 	if (ec == EC_OK)
 		ec = trust_files_read(s->cfg, &files, why);
+	if (ec == EC_OK && exits_state_set(&s->exits, s->cfg) != EC_OK)
+		ec = why_set(why, EC_NO_MEMORY, "out of memory");
 	if (ec == EC_OK && supervisor_configure(s, files, NULL, NULL) != EC_OK)
 		ec = why_set(why, EC_NO_MEMORY, "out of memory");
 	return ec;
@@ -265,6 +325,8 @@ int supervisor_run(const char *path)
 		return 1;
 	}
 	signals_start(s);
+	uv_timer_init(&s->loop, &s->exceptions);
+	s->exceptions.data = s;
 	if (open_all(s, &why) != EC_OK) {
 		log_why(LOG_ERROR, "start", path, why.text);
 		on_drained(s);
@@ -273,6 +335,7 @@ int supervisor_run(const char *path)
 	log_why(LOG_NOTICE, "start", path, "danegate " DANEGATE_VERSION);
 	crew_start(s->crew);
 	watch_start(s);
+	uv_timer_start(&s->exceptions, on_exceptions, 0, EXCEPTIONS_MS);
 	uv_run(&s->loop, UV_RUN_DEFAULT);
 	log_why(LOG_NOTICE, "stopped", NULL, "all workers have ended");
 	return loop_end(s, 0);

@@ -16,12 +16,14 @@
 #include "certs/snapshot_ssl.h"
 #include "config/config.h"
 #include "proxy/super/crew_uv.h"
+#include "proxy/super/exits_state.h"
 #include "proxy/super/guard_uv.h"
 #include "proxy/super/keeper_fs.h"
 #include "base/mishaps.h"
 #include "proxy/super/watch_uv.h"
 
 struct client;
+struct ways;
 struct asker;
 
 enum { CHANGE_SIZE = 320 };
@@ -35,6 +37,7 @@ struct supervisor {
 	struct keeper keeper; /* reload_uv; each identity: see keeper_fs.h */
 	struct guard *guard; /* reload_uv */
 	struct crew *crew;
+	struct ways *ways; /* the router, and the questions of workers to it */
 	struct watch watch; /* watch_uv */
 	struct mishaps mishaps; /* supervisor_mishap */
 	uint8_t seed[SNAPSHOT_SEED_SIZE]; /* of the workers' session ticket keys */
@@ -42,9 +45,8 @@ struct supervisor {
 	struct wall reloaded;
 	char change[CHANGE_SIZE]; /* the change under way in words, or ""; change_begin */
 	bool reload_wanted; /* SIGHUP came while another change was under way */
-	bool backend_known; /* what the workers last said about the backend */
-	bool backend_up;
-	struct why backend_why;
+	struct exits_state exits; /* what the workers say about the connectors */
+	uv_timer_t exceptions; /* looks for those that are over */
 	bool draining;
 	struct wire_listener *control; /* control_uv */
 	struct client *clients;

@@ -1,5 +1,5 @@
 /* One timer looks for what is due. An identity is in one of three phases:
- *   no key on disk   a new one among many: its look makes the key first.
+ *   not read         one of many: its look reads it, and makes its key if there is none.
  *   presented == 0   choosing: a look, then guard_choose over what is on disk. What it
  *                    allows becomes the candidate; else again, 1 s … 60 s later.
  *   presented != 0   watching: a look every TTL, at most every 5 s, at least every
@@ -135,16 +135,13 @@ static void on_facts(void *arg, const struct guard_facts *facts)
 static bool prepare_look(struct supervisor *s, struct identity *id)
 {
 	struct why why = { 0 };
-	bool made = false;
 	/* The files may have been mended by hand since the last look. */
-	if (id->presented == 0 && id->verdict.at.s != 0 && identity_refresh(&s->keeper, id, &why) != EC_OK) {
-		supervisor_mishap(s, "store", id->name, why.text);
-		return true; /* with what was known before */
-	}
-	if (identity_make(&s->keeper, id, supervisor_now(), &made, &why) == EC_OK)
+	if (id->presented == 0 && id->verdict.at.s != 0 && identity_refresh(&s->keeper, id, &why) != EC_OK)
+		supervisor_mishap(s, "store", id->name, why.text); /* and goes on with what was known before */
+	if (identity_read(&s->keeper, id, supervisor_now(), &why) == EC_OK)
 		return true;
-	(void)why_set(&id->verdict.why, EC_MISSING, "%s", why.text);
-	supervisor_mishap(s, "make", id->name, why.text);
+	id->verdict.why = why;
+	supervisor_mishap(s, "store", id->name, why.text);
 	return false;
 }
 

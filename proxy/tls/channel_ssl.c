@@ -1,6 +1,7 @@
-/* One SSL_CTX per key in use, hung on the identity in the snapshot and made when
- * first needed; an SSL starts with the default identity's and moves to another
- * one's in on_hello. What is no business of a server alone is in stream_ssl.c. */
+/* The default identity has an SSL_CTX per key, hung on it in the snapshot, and an SSL
+ * starts with one of them. on_hello gives it the chain and key of another identity: of
+ * those there may be very many, and a context each would cost more than all else of
+ * them together. What is no business of a server alone is in stream_ssl.c. */
 #include "proxy/tls/channel_ssl.h"
 
 #include <assert.h>
@@ -19,9 +20,9 @@
 enum { TICKET_LIFE_S = 2 * 3600 };
 static_assert((int)CHANNEL_TINY == TLS_STREAM_TINY && (int)CHANNEL_TINY_FREE == TLS_STREAM_TINY_FREE, "as documented");
 
-/* struct served is what we hang on an identity. */
+/* struct served is what we hang on an identity when it is first asked for. */
 struct served {
-	SSL_CTX *ctx[KEY_NUM_ALGORITHMS];
+	SSL_CTX *ctx[KEY_NUM_ALGORITHMS]; /* of a default identity */
 	uint8_t ticket_key[SNAPSHOT_TICKET_KEY_SIZE]; /* 16 name, 16 HMAC, 16 AES, as BoringSSL lays it out */
 };
 
@@ -47,6 +48,7 @@ static struct slice extension(const SSL_CLIENT_HELLO *h, uint16_t type)
 	return slice_of(p, len);
 }
 
+static struct served *served_of(struct snapshot *s, struct snapshot_identity *id);
 static SSL_CTX *context_of(struct snapshot *s, struct snapshot_identity *id, enum key_algorithm algorithm,
                            struct why *why);
 
@@ -58,6 +60,17 @@ static enum key_algorithm choose_key(struct snapshot_identity *id, const struct 
 	if (snapshot_key(id, KEY_ECDSA_P256) == NULL)
 		return KEY_RSA_3072;
 	return hello_verifies_ecdsa(h) ? KEY_ECDSA_P256 : KEY_RSA_3072;
+}
+
+/* present_key makes `ssl` present a key of `id`. */
+static bool present_key(SSL *ssl, struct snapshot *s, struct snapshot_identity *id, enum key_algorithm algorithm)
+{
+	if (id == snapshot_default(s)) {
+		SSL_CTX *ctx = context_of(s, id, algorithm, NULL);
+		return ctx != NULL && (ctx == SSL_get_SSL_CTX(ssl) || SSL_set_SSL_CTX(ssl, ctx) != NULL);
+	}
+	const struct presented_key *key = snapshot_key(id, algorithm);
+	return served_of(s, id) != NULL && SSL_set_chain_and_key(ssl, key->chain, key->num_chain, key->key, NULL) == 1;
 }
 
 static enum ssl_select_cert_result_t on_hello(const SSL_CLIENT_HELLO *ch)
@@ -76,14 +89,11 @@ static enum ssl_select_cert_result_t on_hello(const SSL_CLIENT_HELLO *ch)
 	};
 	c->no_binding = !hello_binds_secret(&h);
 	enum key_algorithm algorithm = choose_key(id, &h);
-	SSL_CTX *ctx = context_of(c->snapshot, id, algorithm, NULL);
-	if (ctx == NULL)
+	if (!present_key(ch->ssl, c->snapshot, id, algorithm))
 		return ssl_select_cert_error;
 	c->match = sni == NULL ? CHANNEL_SNI_ABSENT : known ? CHANNEL_SNI_KNOWN : CHANNEL_SNI_UNKNOWN;
 	c->identity = id;
 	c->algorithm = algorithm;
-	if (ctx != SSL_get_SSL_CTX(ch->ssl) && SSL_set_SSL_CTX(ch->ssl, ctx) == NULL)
-		return ssl_select_cert_error;
 	return ssl_select_cert_success;
 }
 
@@ -186,22 +196,25 @@ static void served_free(void *p)
 	free(served);
 }
 
-static SSL_CTX *context_of(struct snapshot *s, struct snapshot_identity *id, enum key_algorithm algorithm,
-                           struct why *why)
+static struct served *served_of(struct snapshot *s, struct snapshot_identity *id)
 {
 	struct served *served = id->attached;
-	if (served == NULL) {
-		served = calloc(1, sizeof *served);
-		if (served == NULL) {
-			(void)why_set(why, EC_NO_MEMORY, "out of memory");
-			return NULL;
-		}
+	if (served == NULL && (served = calloc(1, sizeof *served)) != NULL) {
 		snapshot_ticket_key(s, id, served->ticket_key);
 		snapshot_attach(id, served, served_free);
 	}
-	if (served->ctx[algorithm] == NULL)
+	return served;
+}
+
+static SSL_CTX *context_of(struct snapshot *s, struct snapshot_identity *id, enum key_algorithm algorithm,
+                           struct why *why)
+{
+	struct served *served = served_of(s, id);
+	if (served == NULL)
+		(void)why_set(why, EC_NO_MEMORY, "out of memory");
+	else if (served->ctx[algorithm] == NULL)
 		served->ctx[algorithm] = make_context(snapshot_key(id, algorithm), why);
-	return served->ctx[algorithm];
+	return served == NULL ? NULL : served->ctx[algorithm];
 }
 
 enum ec channel_prepare(struct snapshot *s, struct why *why)

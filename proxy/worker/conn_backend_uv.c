@@ -113,8 +113,8 @@ static enum ec write_proxy_header(struct conn *c, struct writer *w)
 {
 	struct sockaddr_storage local = { 0 };
 	int len = sizeof local;
-	if (c->local.ss_family != AF_UNSPEC)
-		local = c->local;
+	if (c->behind != NULL && c->behind->local.ss_family != AF_UNSPEC)
+		local = c->behind->local;
 	else
 		(void)uv_tcp_getsockname(&c->tcp, (struct sockaddr *)&local, &len);
 	struct proxy_end from = end_of(c->client), to = end_of(local);

@@ -88,6 +88,13 @@ static bool worth_lingering(const struct conn *c)
 	return !c->eof && !c->broken && (more || c->reason != SMTP_WHY_QUIT);
 }
 
+void conn_say(struct conn *c, const char *words)
+{
+	enum { WORDS_MAX = 95 };
+	if (c->words == NULL && words[0] != '\0')
+		c->words = strndup(words, WORDS_MAX); /* without memory the log says less */
+}
+
 void conn_finish(struct conn *c)
 {
 	c->ending = true;
@@ -130,12 +137,12 @@ static void log_session(struct conn *c)
 	address_print(addr, &c->client);
 	log_str(&l, "id", c->id);
 	log_str(&l, "client", addr);
-	if (!address_eq(&c->client, &c->peer)) {
-		address_print(addr, &c->peer);
+	if (c->behind != NULL && !address_eq(&c->client, &c->behind->peer)) {
+		address_print(addr, &c->behind->peer);
 		log_str(&l, "proxy", addr);
 	}
 	log_str(&l, "reason", smtp_reason_name(c->reason));
-	if (c->words[0] != '\0')
+	if (c->words != NULL)
 		log_str(&l, "why", c->words);
 	log_str(&l, "tls", tls_text(c, &info));
 	if (c->secure) {
@@ -165,6 +172,8 @@ static void on_closed(uv_handle_t *h)
 	smtp_session_free(c->session);
 	settings_unref(c->settings);
 	free(c->mail_from);
+	free(c->words);
+	free(c->behind);
 	free(c);
 }
 

@@ -11,6 +11,11 @@
 #include "proxy/relay/opening_uv.h"
 #include "proxy/tls/channel_ssl.h"
 
+/* What a PROXY header leaves behind it: our peer, and where the client connected to. */
+struct conn_behind {
+	struct sockaddr_storage peer, local;
+};
+
 struct conn {
 	struct work *work;
 	struct conn *next, *prev;
@@ -46,8 +51,7 @@ struct conn {
 
 	/* For logs and lists. */
 	struct sockaddr_storage client;
-	struct sockaddr_storage peer;  /* differs from `client` behind a balancer */
-	struct sockaddr_storage local; /* where the client connected to, if a PROXY header said so */
+	struct conn_behind *behind; /* NULL: no balancer told us who the client is */
 	char id[WORK_ID_SIZE];
 	char *mail_from; /* of the message under way; NULL: none */
 	uint32_t mail_recipients;
@@ -56,7 +60,7 @@ struct conn {
 	uint64_t bytes_in, bytes_backend;
 	size_t num_discarded; /* bytes, while lingering */
 	enum smtp_reason reason; /* why it ends */
-	char words[96];          /* more about that */
+	char *words;             /* more about that; NULL: nothing */
 
 	bool header_due; /* a PROXY header must come first */
 	bool named;      /* `client` is counted in work->clients */
@@ -110,11 +114,12 @@ void conn_backend_lost(struct conn *c, enum smtp_reason reason, const char *word
 /* conn_time_uv.c: sets the deadline from the state after a pump. */
 void conn_time(struct conn *c);
 
-/* conn_end_uv.c. conn_message logs and counts the answer to a message. conn_finish
- * goes on with an ending session. conn_close is idempotent; the last close
- * callback frees. */
+/* conn_end_uv.c. conn_message logs and counts the answer to a message. conn_say keeps
+ * `words` for the log, the first ones only. conn_finish goes on with an ending session.
+ * conn_close is idempotent; the last close callback frees. */
 void conn_message_begin(struct conn *c);
 void conn_message(struct conn *c, const struct smtp_event *reply);
+void conn_say(struct conn *c, const char *words);
 void conn_finish(struct conn *c);
 void conn_close(struct conn *c);
 

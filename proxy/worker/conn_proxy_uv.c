@@ -1,7 +1,7 @@
 /* The PROXY header of a connection from proxy.proxy_protocol_from: until it is
  * whole nothing is said and nobody is counted but a session. Then the client has
  * its address, and the session begins as if it had come from there. */
-#include <stdio.h>
+#include <stdlib.h>
 
 #include "base/address.h"
 #include "base/network.h"
@@ -19,12 +19,22 @@ void conn_proxy_late(struct conn *c)
 	refuse(c, COUNT_PROXY_LATE, SMTP_WHY_PROXY_HEADER, "no PROXY header in time");
 }
 
+static bool rename_client(struct conn *c, const struct proxy_in *said)
+{
+	c->behind = malloc(sizeof *c->behind);
+	if (c->behind == NULL)
+		return false;
+	*c->behind = (struct conn_behind){ .peer = c->client, .local = said->local };
+	c->client = said->client;
+	return true;
+}
+
 static void know(struct conn *c, const struct proxy_in *said)
 {
 	work_count(c->work, said->named ? COUNT_PROXY_NAMED : COUNT_PROXY_LOCAL);
-	if (said->named) {
-		c->client = said->client;
-		c->local = said->local;
+	if (said->named && !rename_client(c, said)) {
+		conn_break(c, SMTP_WHY_NO_MEMORY, "out of memory");
+		return;
 	}
 	enum clients_verdict verdict = clients_name(c->work->clients, &c->settings->clients, &c->client);
 	if (verdict != CLIENTS_WELCOME) {

@@ -3,7 +3,6 @@
  * conn_tls_refill adds to the view, the plain bytes on offer to the session. */
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -84,7 +83,7 @@ static bool handshake(struct conn *c)
 		return true;
 	}
 	count_failure(c, true);
-	(void)snprintf(c->words, sizeof c->words, "%.90s", why.text);
+	conn_say(c, why.text);
 	c->eof_told = true;
 	smtp_session_tls_failed(c->session);
 	return true;
@@ -120,8 +119,8 @@ bool conn_tls_refill(struct conn *c)
 	c->dry = true;
 	if (ec == EC_CLOSED)
 		c->eof = true; /* close_notify; what it did not send is not missing */
-	else if (c->eof && !c->eof_told && c->words[0] == '\0')
+	else if (c->eof && !c->eof_told)
 		/* A FIN alone: anybody on the path could have made it. */
-		(void)snprintf(c->words, sizeof c->words, "closed without close_notify");
+		conn_say(c, "closed without close_notify");
 	return false;
 }

@@ -49,7 +49,7 @@ void conn_break(struct conn *c, enum smtp_reason reason, const char *words)
 	c->broken = c->eof = c->eof_told = true;
 	c->reason = reason;
 	if (words != NULL)
-		(void)snprintf(c->words, sizeof c->words, "%s", words);
+		conn_say(c, words);
 	smtp_session_end(c->session, SMTP_R_NONE);
 }
 
@@ -213,6 +213,7 @@ static void settle(struct conn *c)
 		c->shut = true;
 		channel_shutdown(c->tls, &c->box.out);
 	}
+	smtp_session_rest(c->session);
 	if (keep_view(c) != EC_OK || (c->tls != NULL && channel_keep(c->tls) != EC_OK))
 		conn_break(c, SMTP_WHY_NO_MEMORY, "out of memory");
 	if (c->link != NULL && !only_head(c))
@@ -346,7 +347,7 @@ enum ec conn_open(struct work *w, int fd, const struct sockaddr_storage *client,
 	struct conn *c = calloc(1, sizeof *c);
 	if (c != NULL) {
 		c->work = w;
-		c->client = c->peer = *client;
+		c->client = *client;
 		c->header_due = header_due;
 		c->named = !header_due;
 		c->settings = w->settings;

@@ -1,6 +1,7 @@
 #include "proxy/worker/outbox_uv.h"
 
 #include <assert.h>
+#include <stdlib.h>
 
 static uv_buf_t buf_of(struct slice s)
 {
@@ -19,7 +20,8 @@ static size_t try_now(struct outbox *o, uv_buf_t *bufs, unsigned num)
 static void on_written(uv_write_t *req, int status)
 {
 	struct outbox *o = req->data;
-	o->writing = false;
+	free(req);
+	o->req = NULL;
 	bytes_fini(&o->sending);
 	if (status < 0)
 		o->error = status;
@@ -30,14 +32,19 @@ static void on_written(uv_write_t *req, int status)
 
 static void hand_over(struct outbox *o)
 {
+	o->req = malloc(sizeof *o->req);
+	if (o->req == NULL) {
+		o->error = UV_ENOMEM;
+		return;
+	}
 	o->sending = o->out;
 	o->out = (struct bytes){ 0 };
-	o->req.data = o;
-	o->writing = true;
+	o->req->data = o;
 	uv_buf_t buf = buf_of(bytes_slice(&o->sending));
-	int r = uv_write(&o->req, o->stream, &buf, 1, on_written);
+	int r = uv_write(o->req, o->stream, &buf, 1, on_written);
 	if (r < 0) {
-		o->writing = false;
+		free(o->req);
+		o->req = NULL;
 		o->error = r;
 	}
 }
@@ -45,7 +52,7 @@ static void hand_over(struct outbox *o)
 void outbox_flush(struct outbox *o)
 {
 	struct slice s = bytes_slice(&o->out);
-	if (o->writing || o->error != 0 || s.len == 0)
+	if (o->req != NULL || o->error != 0 || s.len == 0)
 		return;
 	uv_buf_t buf = buf_of(s);
 	size_t written = try_now(o, &buf, 1);
@@ -62,7 +69,7 @@ enum ec outbox_ranges(struct outbox *o, const struct slice *ranges, size_t num)
 	size_t total = 0, written = 0;
 	for (size_t i = 0; i < num; i++)
 		total += ranges[i].len;
-	if (total >= OUTBOX_THROUGH && !o->writing && o->error == 0) {
+	if (total >= OUTBOX_THROUGH && o->req == NULL && o->error == 0) {
 		uv_buf_t bufs[OUTBOX_RANGES_MAX + 1];
 		unsigned n = 0;
 		size_t before = bytes_len(&o->out);

@@ -16,8 +16,7 @@ struct outbox {
 	uv_stream_t *stream;
 	struct bytes out;     /* not offered to the kernel yet */
 	struct bytes sending; /* libuv has these */
-	uv_write_t req;
-	bool writing;
+	uv_write_t *req;      /* with this request; NULL: it has none, as nearly always */
 	int error; /* 0, or the negative libuv code that ended it */
 	/* Called when libuv has finished a write, or failed; look at `error`. Not
 	 * called for what outbox_flush could write at once. */

@@ -42,6 +42,15 @@ void worker_on_hop(struct worker *w, json_t *message)
 		log_why(LOG_ERROR, "worker-message", "hop", ec_text(ec));
 }
 
+void worker_set_drained(struct worker *w, json_t *names)
+{
+	size_t i;
+	json_t *name;
+	json_array_foreach(names, i, name)
+		if (json_is_string(name) && health_drain(&w->work.health, json_string_value(name), true) != EC_OK)
+			log_why(LOG_ERROR, "worker-message", "drained", "a hop could not be drained");
+}
+
 /* --- connectors up and down ------------------------------------------------------------ */
 
 static json_t *names_of(uint32_t flags)

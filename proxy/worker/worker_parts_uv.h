@@ -36,6 +36,7 @@ void worker_on_line(void *arg, struct wire *w, char *line, size_t len);
 enum ec worker_exits_init(struct worker *w) MUST_CHECK;
 void worker_exits_fini(struct worker *w);
 void worker_on_route(struct worker *w, json_t *message);
+void worker_set_drained(struct worker *w, json_t *names);
 void worker_on_hop(struct worker *w, json_t *message);
 void worker_tell_ledger(struct worker *w);
 

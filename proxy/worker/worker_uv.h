@@ -15,7 +15,7 @@ enum { WORKER_FD_LISTEN = 6 };
  * closed, 1 when it could not start.
  *
  * From the supervisor, one JSON object per line:
- *   {"do":"config","number":N,"text":…,"name":"file name for errors","files":{"path":"text"…}}
+ *   {"do":"config","number":N,"text":…,"name":"file name for errors","files":{"path":"text"…},"drained":[name…]}
  *     first, and again on reload                              -> {"configured":N} | {"configured":N,"why":…}
  *   {"do":"identities","epoch":E,"seed":"hex, 32 bytes","default":…,"base":[B,…],"part":0,"more":true,
  *     "identities":[{"name":…,"generation":G,"keys":[{"algorithm":…,"key_pem":…,"chain_pem":…}]}],"gone":[name,…]}

@@ -57,6 +57,7 @@ static void on_config(struct worker *w, json_t *message)
 	apply_log(settings->config);
 	wire_send_json(w->wire, json_pack("{s:I}", "configured", number));
 	routes_forget(w->work.routes);
+	worker_set_drained(w, json_object_get(message, "drained"));
 	if (!first) {
 		probe_again(w->probe);
 		return;

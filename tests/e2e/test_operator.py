@@ -75,7 +75,14 @@ def test_emergency_without_an_aged_standby_asks(world, stage):
     assert "--force" in refused.stderr
     status, shown = sync.on_terminal("n\n", "rotate", "--emergency")
     assert status == 1 and "[y/N]" in shown and "nothing is changed" in shown, shown
-    assert edge.identity()["presented"] == first and sync.state() == "AGEING"
+    sync.stop()
+    for command in (["rotate", "--emergency", "--wait"], ["rotate", "--emergency"]):  # without the daemon and with it
+        status, shown = sync.on_terminal("\x03", *command, behind="[y/N]")  # Ctrl-C, and no Enter
+        assert status == 1 and "interrupted; nothing is changed" in shown, shown
+        if not sync.running():
+            sync.start()
+    sync.wait_state("AGEING")
+    assert edge.identity()["presented"] == first and not sync.status()["roll"]
     status, shown = sync.on_terminal("y\n", "rotate", "--emergency")
     assert status == 0, shown
     wait_until(lambda: edge.identity()["presented"] > first, 30, "the standby to be presented")

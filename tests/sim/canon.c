@@ -86,7 +86,7 @@ static struct limits limits_of(const struct small_run *r)
 		.poll = p->poll_s * 1000,
 		.fresh = rollover_fresh_ms(p) + 60000,
 		.gap = rollover_gap_ms(p),
-		.ttl = (int64_t)facts_ttl_max(r->facts) * 1000,
+		.ttl = (int64_t)(facts_ttl_max(r->facts) > p->ttl_s ? facts_ttl_max(r->facts) : p->ttl_s) * 1000,
 		.margin = p->cache_margin_s * 1000,
 		.hold = p->hold_s * 1000,
 	};

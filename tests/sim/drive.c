@@ -337,6 +337,12 @@ static enum outcome carry_out(struct drive *d, enum ask_kind kind, unsigned inst
 	return fate < 25 ? OUTCOME_UNKNOWN : OUTCOME_OK;
 }
 
+void drive_expose(struct drive *d)
+{
+	uint32_t ttl_s = facts_ttl_max(d->facts) > d->policy.ttl_s ? facts_ttl_max(d->facts) : d->policy.ttl_s;
+	d->w->exposure_ms = (2 * (int64_t)ttl_s + d->policy.cache_margin_s) * 1000;
+}
+
 static void ask(struct drive *d, const struct decision *dec, enum ask_kind kind)
 {
 	struct why why = { 0 };
@@ -347,6 +353,8 @@ static void ask(struct drive *d, const struct decision *dec, enum ask_kind kind)
 	}
 	if (kind == ASK_SWAP)
 		issue_check_swap(d, dec->instance, dec->generation);
+	if (kind == ASK_SWAP && d->w->forced)
+		drive_expose(d);
 	facts_asked(d->facts, dec->instance, kind, dec->generation, drive_now(d));
 	if (!drive_save(d, rollover_action_name(dec->action), dec->why) || crashes(d))
 		return;

@@ -59,5 +59,8 @@ bool drive_step(struct drive *d);
 struct stamp drive_now(struct drive *d);
 bool drive_save(struct drive *d, const char *event, const char *words);
 void drive_crash(struct drive *d);
+/* drive_expose: an emergency is forced. What the words say then, and would say at the swap (the TTL may have
+ * been raised since): senders may notice for two TTLs after the servers have the record. */
+void drive_expose(struct drive *d);
 
 #endif

@@ -119,9 +119,8 @@ static bool ask(struct drive *d, enum rollover_request request)
 	(void)drive_save(d, ec == EC_OK ? "asked" : "refused", why.text);
 	if (ec == EC_OK && request == RQ_ENABLE)
 		world_tell(d->w);
-	/* what the words of a forced emergency say: two TTLs after the servers have the record */
 	if (ec == EC_OK && request == RQ_EMERGENCY_FORCED)
-		d->w->exposure_ms = (2 * (int64_t)facts_ttl_max(d->facts) + d->policy.cache_margin_s) * 1000;
+		drive_expose(d);
 	return ec == EC_OK;
 }
 

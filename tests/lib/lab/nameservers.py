@@ -82,8 +82,10 @@ zone:
 {zone_lines}""")
 
     def make_key(self, zone):
-        """Generates the zone's signing key before the first start and returns its DS line."""
-        run("keymgr", "-c", self.conf, zone, "generate", "algorithm=ecdsap256sha256", "ksk=yes", "zsk=yes")
+        """Generates the zone's signing key before the first start and returns its DS line. It counts as a day old, so that
+        a server whose clock is behind signs with it too."""
+        since = [f"{event}=now-1d" for event in ("created", "publish", "ready", "active")]
+        run("keymgr", "-c", self.conf, zone, "generate", "algorithm=ecdsap256sha256", "ksk=yes", "zsk=yes", *since)
         return self.ds(zone)
 
     def ds(self, zone):

@@ -1,6 +1,7 @@
 """danegate and tlsa-sync as the tests run them: configuration, sockets, signals, sanitizer reports."""
 
 import copy
+import fcntl
 import json
 import os
 import pty
@@ -8,6 +9,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import termios
 from pathlib import Path
 
 from . import zones
@@ -202,7 +204,7 @@ class Danegate(Program):
 
     def identity(self, name=zones.MX):
         """The report's entry of one identity."""
-        report = self.control(do="report")
+        report = self.control(do="report", identity=name)
         return next(i for i in report["identities"] if i["name"] == name)
 
     def standby(self):
@@ -299,15 +301,19 @@ class TlsaSync(Program):
         """A subcommand as an operator types it."""
         return run(self.path(), "-c", self.config_file, *words, check=check, timeout=timeout, env=sanitizer_env())
 
-    def on_terminal(self, answer, *words):
-        """A subcommand with a terminal for its input and output; (exit status, what it showed)."""
+    def on_terminal(self, answer, *words, behind=""):
+        """A subcommand with a terminal for its input and output; (exit status, what it showed). `answer` is typed once
+        `behind` has been shown; "\x03" is Ctrl-C."""
         ours, theirs = pty.openpty()
         child = subprocess.Popen([str(self.path()), "-c", str(self.config_file), *words], stdin=theirs, stdout=theirs,
-                                 stderr=theirs, env={**os.environ, **sanitizer_env()}, close_fds=True)
+                                 stderr=theirs, env={**os.environ, **sanitizer_env()}, close_fds=True, start_new_session=True,
+                                 preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY))
         os.close(theirs)
-        os.write(ours, answer.encode())
         shown = b""
         while True:
+            if answer and behind.encode() in shown:
+                os.write(ours, answer.encode())
+                answer = ""
             try:
                 part = os.read(ours, 65536)
             except OSError:  # how Linux says that the other side has closed

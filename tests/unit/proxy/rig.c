@@ -488,6 +488,7 @@ static void act(struct rig *r, const struct smtp_event *ev)
 		break;
 	case SMTP_EV_RESET:
 		backend_reset(r->b);
+		take_output(r);
 		break;
 	case SMTP_EV_ABORT:
 		link_close(r);

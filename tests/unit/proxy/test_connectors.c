@@ -153,12 +153,13 @@ static void what_connectors_are(void **state)
 	                                "connectors:\n"
 	                                "  - {name: a, domains: [a.example], next_hops: [{to: '192.0.2.1:25'}, {to: mx}], max_recipients: 7}\n"
 	                                "  - {name: b, domains: [b.example], next_hops: [{to: 'unix:/x'}], protocol: lmtp}\n"
-	                                "  - {name: c, domains: [c.example], next_hops: [{to: 'mx.example.org:25'}]}\n");
+	                                "  - {name: c, domains: [c.example], next_hops: [{to: 'mx.example.org:25'}]}\n"
+	                                "  - {name: d, domains: [d.example], next_hops: [{to: mx}, {to: 'mx.example.org:25'}]}\n");
 	static const struct {
 		const char *name;
 		bool per_domain, lmtp;
 		uint64_t max_recipients;
-	} want[] = { { "a", true, false, 7 }, { "b", false, true, 0 }, { "c", false, false, 0 }, { "backend", false, false, 0 } };
+	} want[] = { { "a", true, false, 7 }, { "b", false, true, 0 }, { "c", false, false, 0 }, { "d", true, false, 0 }, { "backend", false, false, 0 } };
 	assert_int_equal(connectors_num(t), NUM(want));
 	for (size_t i = 0; i < NUM(want); i++) {
 		assert_string_equal(connectors_name(t, i), want[i].name);

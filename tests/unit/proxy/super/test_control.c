@@ -15,22 +15,26 @@ static const struct {
 	uint64_t generation;
 	enum key_algorithm algorithm;
 	const char *chain;
+	uint64_t from;
 } good[] = {
-	{ "{\"do\":\"hello\"}", CONTROL_HELLO, NULL, 0, 0, NULL },
-	{ " { \"do\" : \"report\" } ", CONTROL_REPORT, NULL, 0, 0, NULL },
-	{ "{\"do\":\"reload\"}", CONTROL_RELOAD, NULL, 0, 0, NULL },
-	{ "{\"identity\":\"mx1.example.org\",\"do\":\"prepare\"}", CONTROL_PREPARE, "mx1.example.org", 0, 0, NULL },
-	{ "{\"do\":\"csr\",\"identity\":\"a\",\"generation\":7,\"algorithm\":\"ecdsa-p256\"}", CONTROL_CSR, "a", 7, KEY_ECDSA_P256, NULL },
-	{ "{\"do\":\"csr\",\"identity\":\"a\",\"generation\":1,\"algorithm\":\"rsa-3072\"}", CONTROL_CSR, "a", 1, KEY_RSA_3072, NULL },
+	{ "{\"do\":\"hello\"}", CONTROL_HELLO, NULL, 0, 0, NULL, 0 },
+	{ " { \"do\" : \"report\" } ", CONTROL_REPORT, NULL, 0, 0, NULL, 0 },
+	{ "{\"do\":\"report\",\"identity\":\"a\"}", CONTROL_REPORT, "a", 0, 0, NULL, 0 },
+	{ "{\"do\":\"report\",\"from\":500}", CONTROL_REPORT, NULL, 0, 0, NULL, 500 },
+	{ "{\"do\":\"reload\"}", CONTROL_RELOAD, NULL, 0, 0, NULL, 0 },
+	{ "{\"identity\":\"mx1.example.org\",\"do\":\"prepare\"}", CONTROL_PREPARE, "mx1.example.org", 0, 0, NULL, 0 },
+	{ "{\"do\":\"csr\",\"identity\":\"a\",\"generation\":7,\"algorithm\":\"ecdsa-p256\"}", CONTROL_CSR, "a", 7, KEY_ECDSA_P256, NULL, 0 },
+	{ "{\"do\":\"csr\",\"identity\":\"a\",\"generation\":1,\"algorithm\":\"rsa-3072\"}", CONTROL_CSR, "a", 1, KEY_RSA_3072, NULL, 0 },
 	{ "{\"do\":\"install\",\"identity\":\"a\",\"generation\":2,\"algorithm\":\"rsa-3072\","
 	  "\"chain\":\"-----BEGIN CERTIFICATE-----\\nMA==\\n\"}",
-	  CONTROL_INSTALL, "a", 2, KEY_RSA_3072, PEM },
-	{ "{\"do\":\"swap\",\"identity\":\"a\",\"generation\":9223372036854775807}", CONTROL_SWAP, "a", INT64_MAX, 0, NULL },
-	{ "{\"do\":\"retire\",\"identity\":\"a\",\"generation\":3}", CONTROL_RETIRE, "a", 3, 0, NULL },
+	  CONTROL_INSTALL, "a", 2, KEY_RSA_3072, PEM, 0 },
+	{ "{\"do\":\"renew\",\"identity\":\"a\",\"generation\":4,\"algorithm\":\"ecdsa-p256\"}", CONTROL_RENEW, "a", 4, KEY_ECDSA_P256, NULL, 0 },
+	{ "{\"do\":\"swap\",\"identity\":\"a\",\"generation\":9223372036854775807}", CONTROL_SWAP, "a", INT64_MAX, 0, NULL, 0 },
+	{ "{\"do\":\"retire\",\"identity\":\"a\",\"generation\":3}", CONTROL_RETIRE, "a", 3, 0, NULL, 0 },
 	/* What a command does not take is passed over, whatever it is. */
-	{ "{\"do\":\"hello\",\"identity\":7,\"generation\":-1,\"chain\":null,\"new\":[{}]}", CONTROL_HELLO, NULL, 0, 0, NULL },
-	{ "{\"do\":\"prepare\",\"identity\":\"a\",\"generation\":\"x\",\"algorithm\":\"dsa\"}", CONTROL_PREPARE, "a", 0, 0, NULL },
-	{ "{\"do\":\"\\u0068ello\"}", CONTROL_HELLO, NULL, 0, 0, NULL },
+	{ "{\"do\":\"hello\",\"identity\":7,\"generation\":-1,\"chain\":null,\"new\":[{}]}", CONTROL_HELLO, NULL, 0, 0, NULL, 0 },
+	{ "{\"do\":\"prepare\",\"identity\":\"a\",\"generation\":\"x\",\"algorithm\":\"dsa\"}", CONTROL_PREPARE, "a", 0, 0, NULL, 0 },
+	{ "{\"do\":\"\\u0068ello\"}", CONTROL_HELLO, NULL, 0, 0, NULL, 0 },
 };
 
 static void assert_text(const char *got, const char *want)
@@ -52,6 +56,7 @@ static void test_every_request(void **state)
 		assert_int_equal(r.command, good[i].command);
 		assert_text(r.identity, good[i].identity);
 		assert_true(r.generation == good[i].generation);
+		assert_true(r.from == good[i].from);
 		assert_int_equal(r.algorithm, good[i].algorithm);
 		assert_text(r.chain, good[i].chain);
 		control_fini(&r);
@@ -87,7 +92,7 @@ static const struct {
 	{ "{\"do\":7}", EC_SYNTAX, "\"do\" is not a text" },
 	{ "{\"do\":[\"report\"]}", EC_SYNTAX, "\"do\" is not a text" },
 	{ "{\"do\":\"\"}", EC_SYNTAX, "\"do\" is not a text" },
-	{ "{\"do\":\"Report\"}", EC_UNKNOWN_KEY, "there are hello, report, prepare, csr, install, swap, retire, reload" },
+	{ "{\"do\":\"Report\"}", EC_UNKNOWN_KEY, "there are hello, report, prepare, csr, install, renew, swap, retire, reload" },
 	{ "{\"do\":\"report \"}", EC_UNKNOWN_KEY, "unknown \"do\"" },
 	{ "{\"do\":\"shutdown\"}", EC_UNKNOWN_KEY, "unknown \"do\"" },
 	{ "{\"do\":\"prepare\"}", EC_MISSING, "\"identity\" is missing" },
@@ -99,6 +104,9 @@ static const struct {
 	{ PREPARE("\"m\xc3\xa4x\""), EC_SYNTAX, "not a host name" },
 	{ PREPARE("\"a\\u007f\""), EC_SYNTAX, "not a host name" },
 	{ PREPARE("\"a\\n\""), EC_SYNTAX, "not a host name" },
+	{ "{\"do\":\"report\",\"identity\":7}", EC_SYNTAX, "\"identity\" is not a text" },
+	{ "{\"do\":\"report\",\"from\":\"x\"}", EC_SYNTAX, "\"from\" is not a whole number" },
+	{ "{\"do\":\"report\",\"from\":-1}", EC_RANGE, "\"from\" is negative" },
 	{ CSR(""), EC_MISSING, "\"generation\" is missing" },
 	{ CSR(",\"generation\":1"), EC_MISSING, "\"algorithm\" is missing" },
 	{ CSR(",\"generation\":1,\"algorithm\":1"), EC_SYNTAX, "\"algorithm\" is not a text" },

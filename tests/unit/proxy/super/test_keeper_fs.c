@@ -25,11 +25,8 @@ static void begin(struct keeper *k, const struct config_identity *settings, stru
 	struct why why = { 0 };
 	(void)witness("rm -rf state && mkdir -m 700 state");
 	assert_int_equal(keeper_open(k, "state", &why), EC_OK);
-	bool made = false;
-	assert_int_equal(identity_new(k, settings, id, &why), EC_OK);
-	assert_int_equal((*id)->num_generations, 0);
-	assert_int_equal(identity_make(k, *id, start, &made, &why), EC_OK);
-	assert_true(made);
+	assert_int_equal(identity_new(settings, id, &why), EC_OK);
+	assert_int_equal(identity_read(k, *id, start, &why), EC_OK);
 	assert_int_equal((*id)->num_generations, 1);
 	(*id)->active = 1;
 	(*id)->presented = 1;
@@ -117,11 +114,90 @@ static void what_a_ca_gave_is_left_alone_until_its_last_moment(void **state)
 	end(&k, id);
 }
 
+/* Of very many identities most are read late: what has not been read is neither changed nor
+ * taken for one that has nothing on disk. */
+static void what_is_not_read_yet_is_left_alone(void **state)
+{
+	(void)state;
+	struct keeper k;
+	struct identity *id, *again;
+	struct config_identity settings = settings_of(CONFIG_SELF_SIGNED);
+	struct why why = { 0 };
+	bool presented = true;
+	begin(&k, &settings, &id);
+	assert_int_equal(identity_new(&settings, &again, &why), EC_OK);
+	assert_false(again->read);
+	again->presented = 1;
+	assert_false(upkeep(&k, again, LIFE, &presented)); /* long due */
+	assert_false(presented);
+	assert_int_equal(identity_read(&k, again, start, &why), EC_OK);
+	assert_true(again->read);
+	assert_int_equal(again->num_generations, 1); /* the one there was */
+	assert_int_equal(identity_read(&k, again, start, &why), EC_OK);
+	assert_int_equal(again->num_generations, 1);
+	assert_true(upkeep(&k, again, LIFE, &presented));
+	identity_free(again);
+	end(&k, id);
+}
+
+/* By any spelling of its name, among others; and only those that are there. */
+static void identities_are_found(void **state)
+{
+	(void)state;
+	enum { NUM_IDS = 50 };
+	struct keeper k = { 0 };
+	struct identity *ids[NUM_IDS];
+	struct config_identity settings[NUM_IDS];
+	char names[NUM_IDS][32];
+	struct why why = { 0 };
+	for (unsigned i = 0; i < NUM_IDS; i++) {
+		(void)snprintf(names[i], sizeof names[i], "MX%u.Example.org%s", i, i % 2 == 0 ? "" : ".");
+		settings[i] = (struct config_identity){ .name = names[i] };
+		assert_int_equal(identity_new(&settings[i], &ids[i], &why), EC_OK);
+	}
+	assert_int_equal(keeper_index(ids, NUM_IDS, &k.index), EC_OK);
+	assert_ptr_equal(keeper_find(&k, "mx7.example.org"), ids[7]);
+	assert_ptr_equal(keeper_find(&k, "MX49.EXAMPLE.ORG."), ids[49]);
+	assert_string_equal(ids[7]->name, "mx7.example.org");
+	assert_null(keeper_find(&k, "mx50.example.org"));
+	assert_null(keeper_find(&k, ""));
+	names_fini(&k.index);
+	for (unsigned i = 0; i < NUM_IDS; i++)
+		identity_free(ids[i]);
+}
+
+/* A swap is shown without another look at the disk: the roles follow what is active. */
+static void roles_follow_what_is_active(void **state)
+{
+	(void)state;
+	struct keeper k;
+	struct identity *id;
+	struct config_identity settings = settings_of(CONFIG_SELF_SIGNED);
+	struct why why = { 0 };
+	struct generation g;
+	uint64_t number = 0;
+	begin(&k, &settings, &id);
+	assert_int_equal(identity_prepare(&k, id, start, &number, &why), EC_OK);
+	assert_int_equal(number, 2);
+	assert_true(identity_find(id, 2, &g));
+	assert_int_equal(g.role, GENERATION_STANDBY);
+	identity_note_active(id, 2);
+	assert_true(identity_find(id, 2, &g));
+	assert_int_equal(g.role, GENERATION_ACTIVE);
+	assert_true(identity_find(id, 1, &g));
+	assert_int_equal(g.role, GENERATION_RETIRED);
+	assert_false(identity_find(id, 3, &g));
+	end(&k, id);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(self_signed_is_renewed_on_the_same_key),
 		cmocka_unit_test(what_a_ca_gave_is_left_alone_until_its_last_moment),
+		cmocka_unit_test(what_is_not_read_yet_is_left_alone),
+		cmocka_unit_test(identities_are_found),
+		cmocka_unit_test(roles_follow_what_is_active),
 	};
 	return cmocka_run_group_tests(tests, fixture_set_up, fixture_tear_down);
 }
