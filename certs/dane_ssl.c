@@ -118,7 +118,7 @@ static bool add_presented(struct path_pool *pool, const struct dane_records *rec
 	for (size_t i = 0; i < looked_at(p); i++) {
 		X509 *x = decode_certificate(p->chain[i]);
 		if (x != NULL)
-			path_add(pool, x, i == 0 ? NULL : match(records, TLSA_DANE_TA, p->chain[i]));
+			path_add(pool, x, match(records, TLSA_DANE_TA, p->chain[i]));
 		else if (i == 0)
 			return false;
 	}

@@ -9,7 +9,7 @@
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
 
-/* A chain that servers send in earnest needs one signature check per certificate. */
+/* Signature checks and their like. A chain that is sent in earnest needs two per certificate. */
 enum { STEPS_MAX = 128 };
 
 void path_add(struct path_pool *pool, X509 *x, const struct dane_record *anchor)
@@ -22,7 +22,7 @@ void path_add(struct path_pool *pool, X509 *x, const struct dane_record *anchor)
 		X509_free(x);
 	else
 		pool->certificates[pool->num_certificates++] = (struct path_certificate){ .x = x };
-	if (i > 0 && at->anchor == NULL)
+	if (i > 0 && at->anchor == NULL) /* the leaf never */
 		at->anchor = anchor;
 }
 
@@ -239,6 +239,7 @@ static void judge(struct search *s, const struct dane_record *record, bool bare)
 	enum dane_result result = DANE_OK;
 	char kind[TLSA_KIND_SIZE] = "";
 	dane_print_kind(kind, record);
+	s->steps += (unsigned)s->path.num;
 	if (!is_valid(&s->path, bare, s->p->now, &check))
 		result = DANE_MISMATCH;
 	else if (!path_has_name(s->path.certificates[0], s->p->names, s->p->num_names, !constrained(&s->path)))

@@ -61,9 +61,15 @@ static bool asked_anew(const struct facts *f, const struct fact_key *k)
 	return r != NULL && r->asked.count_ms > f->issue.asked.count_ms;
 }
 
-static bool helped(const struct fact_issue *last, const struct fact_key *k)
+/* Was it due when it was issued? Then a new one will be too, so two such keys must not take turns at once. */
+static bool always_due(const struct policy *p, const struct fact_key *k)
 {
-	return last->outcome == OUTCOME_OK && !same_key(last, k);
+	return k->certified && !k->self_signed && certify_due_s(p, k) <= k->not_before.s;
+}
+
+static bool helped(const struct fact_issue *last, const struct policy *p, const struct fact_key *k)
+{
+	return last->outcome == OUTCOME_OK && !same_key(last, k) && !always_due(p, k);
 }
 
 static int64_t pause_ms(const struct policy *p, unsigned tries)
@@ -82,10 +88,10 @@ static int64_t left_ms(const struct facts *f, const struct policy *p, struct sta
 	return left > 0 ? left : 0;
 }
 
-static unsigned tries_of_next(const struct fact_issue *last, const struct fact_key *k, struct stamp now)
+static unsigned tries_of_next(const struct fact_issue *last, const struct policy *p, const struct fact_key *k, struct stamp now)
 {
 	bool long_ago = now.count_ms - last->done.count_ms >= (int64_t)CERTIFY_RETRY_MAX_S * 1000;
-	if (last->asked.count_ms == 0 || helped(last, k) || (last->outcome == OUTCOME_OK && long_ago))
+	if (last->asked.count_ms == 0 || helped(last, p, k) || (last->outcome == OUTCOME_OK && long_ago))
 		return 1;
 	return last->tries < 1000 ? last->tries + 1 : last->tries;
 }
@@ -180,13 +186,13 @@ void certify_next(const struct facts *f, const struct policy *p, struct stamp no
 	if (k == NULL)
 		return;
 	bool anew = asked_anew(f, k);
-	int64_t left = last->asked.count_ms == 0 || helped(last, k) || anew ? 0 : left_ms(f, p, now);
+	int64_t left = last->asked.count_ms == 0 || helped(last, p, k) || anew ? 0 : left_ms(f, p, now);
 	bool looked = looked_lately(f, p, now);
 	if (left == 0 && looked && !all_have_told(f))
 		return;
 	about(out, left > 0 ? CERTIFY_LATER : looked ? CERTIFY_RUN : CERTIFY_LOOK, k);
 	out->wait_ms = left;
-	out->tries = anew ? 1 : tries_of_next(last, k, now);
+	out->tries = anew ? 1 : tries_of_next(last, p, k, now);
 }
 
 /* ---- words ---- */
@@ -206,15 +212,14 @@ bool certify_trouble(const struct facts *f, const struct policy *p, struct stamp
 	certify_next(f, p, now, &next);
 	if (next.step != CERTIFY_LATER && next.step != CERTIFY_RUN)
 		return false;
-	if (next.step == CERTIFY_RUN && last->outcome == OUTCOME_OK)
+	if (next.step == CERTIFY_RUN && (last->outcome == OUTCOME_OK || next.tries == 1))
 		return false;
 	/* No countdown: the words are to stay the same until something happens. */
 	char again[WALL_TEXT_SIZE];
 	wall_print(again, (struct wall){ last->done.wall.s + pause_ms(p, last->tries) / 1000 });
 	(void)why_set(why, EC_OK, "%s (tried %u time%s; again at %s)",
-	              last->outcome != OUTCOME_OK ? last->words
-	              : f->num_renewals > 0       ? "a renewal was asked for, and the issuer gave the same certificate again"
-	                                          : "the one just issued is due for renewal already: renew_before is longer than its life",
+	              last->outcome == OUTCOME_OK ? "the one just issued is due for renewal already: renew_before is longer than its life"
+	                                          : last->words,
 	              last->tries, last->tries == 1 ? "" : "s", again);
 	return true;
 }

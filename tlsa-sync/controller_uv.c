@@ -13,7 +13,7 @@
 #include "tlsa-sync/policy.h"
 
 /* A chain of marks is short; a longer one would be a fault of ours. */
-enum { MARKS_MAX = 64, WAKE_MAX_MS = 3600 * 1000 };
+enum { MARKS_MAX = 64, WAKE_MAX_MS = 3600 * 1000, START_APART_MS = 10 };
 
 struct stamp controller_now(struct controller *c)
 {
@@ -239,7 +239,9 @@ void controller_start(struct controller *c)
 			return;
 		c->activity = RA_NONE;
 	}
-	wake_after(c, 1);
+	/* Of many identities each begins a moment after the one before: not all of them ask all
+	 * servers at once, now and at every later look. */
+	wake_after(c, 1 + (int64_t)c->index * START_APART_MS);
 }
 
 enum ec controller_request(struct controller *c, enum rollover_request request, struct why *why)

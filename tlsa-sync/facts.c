@@ -210,12 +210,15 @@ static bool cert_reported(const struct facts *f, const uint8_t cert_sha256[32])
 	return false;
 }
 
-static void renewals_done_drop(struct facts *f)
+/* Drops the requests for certificates that nobody has any more, and for `installed`, unless it is NULL. */
+static void renewals_done_drop(struct facts *f, const uint8_t *installed)
 {
 	size_t n = 0;
-	for (size_t i = 0; i < f->num_renewals; i++)
-		if (cert_reported(f, f->renewals[i].cert_sha256))
+	for (size_t i = 0; i < f->num_renewals; i++) {
+		const uint8_t *cert = f->renewals[i].cert_sha256;
+		if (cert_reported(f, cert) && (installed == NULL || memcmp(cert, installed, 32) != 0))
 			f->renewals[n++] = f->renewals[i];
+	}
 	memset(&f->renewals[n], 0, (f->num_renewals - n) * sizeof f->renewals[0]);
 	f->num_renewals = n;
 }
@@ -256,7 +259,7 @@ enum ec facts_report(struct facts *f, unsigned instance, const struct report *re
 		ec = digest_add(f, &f->keys[i], now);
 		assert(ec == EC_OK); /* report_check counted */
 	}
-	renewals_done_drop(f);
+	renewals_done_drop(f, NULL);
 	return EC_OK;
 }
 
@@ -332,4 +335,10 @@ void facts_issue_done(struct facts *f, enum outcome outcome, const char *words, 
 	f->issue.outcome = outcome;
 	f->issue.done = now;
 	facts_text(f->issue.words, sizeof f->issue.words, words);
+	/* what was asked for is done, even if the issuer gave the same certificate again */
+	for (size_t i = 0; outcome == OUTCOME_OK && i < f->num_keys; i++) {
+		const struct fact_key *k = &f->keys[i];
+		if (k->instance == f->issue.instance && k->generation == f->issue.generation && k->algorithm == f->issue.algorithm)
+			renewals_done_drop(f, k->cert_sha256);
+	}
 }

@@ -239,7 +239,7 @@ struct fact_issue {
 };
 
 /* A certificate that is to be replaced by another of the same key, as the operator asked. The
- * row goes when no instance reports the certificate any more. */
+ * row goes when that is done, or no instance reports the certificate any more. */
 struct fact_renewal {
 	uint8_t cert_sha256[32];
 	struct stamp asked;

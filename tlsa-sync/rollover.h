@@ -152,9 +152,10 @@ bool rollover_show(struct facts *f, const struct decision *d, struct stamp now);
  *           senders would see, and for how long; RQ_EMERGENCY_FORCED goes ahead all
  *           the same, as soon as every server that answers has the record. EC_BUSY while
  *           a roll goes back, or gives up its old records already.
- * disable:  all records of ours are removed, whatever goes on; a roll ends. The keys go
- *           on being presented until the state is DISABLED: EC_EXISTS when it is asked
- *           for already.
+ * disable:  all records of ours are removed, whatever goes on; a roll ends. What may be there
+ *           is known when all servers have just answered, or one and all instances: until
+ *           then it waits. The keys go on being presented until the state is DISABLED:
+ *           EC_EXISTS when it is asked for already.
  * enable:   the first publication again. EC_NOT_FOUND unless disabled.
  * renew:    the certificates in use are replaced now, by others of the same keys: certify_renew.
  * All but disable, enable, renew and emergencies give EC_BUSY while DANE is switched off. */

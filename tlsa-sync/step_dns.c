@@ -262,7 +262,7 @@ static bool could_be_there(const struct facts *f, const struct fact_digest *d, e
 	bool reported = false;
 	for (size_t i = 0; i < f->num_keys; i++)
 		reported = reported || memcmp(f->keys[i].spki_sha256, d->spki_sha256, 32) == 0;
-	return f->off.asked.count_ms != 0 && reported && d->cleared[form].count_ms <= f->off.asked.count_ms;
+	return f->off.asked.count_ms != 0 && reported && d->cleared[form].count_ms < f->off.asked.count_ms;
 }
 
 bool removal_fill(struct decide *c, bool spare_used)

@@ -49,7 +49,8 @@ static size_t find(const struct pattern *patterns, size_t num, struct slice doma
 {
 	char text[DOMAIN_MAX + 1];
 	size_t len = 0, other = CONNECTOR_NONE, best = CONNECTOR_NONE, best_len = 0;
-	bool any = domain.len > 0 && domain.p[0] != '[' && domain_fold(domain, text, &len) == EC_OK;
+	bool literal = domain.len > 0 && domain.p[domain.len - 1] == ']';
+	bool any = !literal && domain_fold(domain, text, &len) == EC_OK;
 	for (size_t i = 0; i < num; i++) {
 		if (patterns[i].other)
 			other = i;

@@ -1,7 +1,7 @@
 /* A plan is a list of questions, some of them about one of its hosts. An answer marks what it found
  * at its host and may add further questions, so the list only grows; PLAN_ASKS_MAX is what it
  * can grow to, whatever DNS says. */
-#include "proxy/router/plan_int.h"
+#include "proxy/router/plan.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -11,6 +11,7 @@
 #include "base/address.h"
 #include "base/domain.h"
 #include "config/connector.h"
+#include "proxy/router/plan_int.h"
 
 enum { SMTP_PORT = 25, MX_ALL = SECURE_RDATA_MAX };
 

@@ -19,6 +19,11 @@ static void push(struct smtp_data *d, struct smtp_data_out *out, struct slice s)
 {
 	if (d->fault != SMTP_DATA_FINE || s.len == 0)
 		return;
+	struct slice *last = out->num > 0 ? &out->ranges[out->num - 1] : NULL;
+	if (last != NULL && last->p + last->len == s.p) {
+		last->len += s.len;
+		return;
+	}
 	assert(out->num < out->cap);
 	out->ranges[out->num++] = s;
 }
@@ -76,8 +81,10 @@ static size_t after_cr(struct smtp_data *d, uint8_t c, struct smtp_data_out *out
 }
 
 /* Behind a held dot at the start of a line. If a stray line end follows, the
- * dot would stand alone on its line behind us: it is stuffed again. */
-static size_t after_dot(struct smtp_data *d, uint8_t c, struct smtp_data_out *out)
+ * dot would stand alone on its line behind us: it is stuffed again. Before anything
+ * else a dot is due as well: `dot`, the sender's own where it is still in hand, so
+ * that it is one range with what stands around it. */
+static size_t after_dot(struct smtp_data *d, struct slice dot, uint8_t c, struct smtp_data_out *out)
 {
 	switch (c) {
 	case '\r':
@@ -88,7 +95,7 @@ static size_t after_dot(struct smtp_data *d, uint8_t c, struct smtp_data_out *ou
 		stray(d, out, SMTP_DATA_BARE_LF);
 		return 1;
 	default:
-		push(d, out, SLICE_LIT("."));
+		push(d, out, dot);
 		d->state = SMTP_DATA_MID;
 		return 0;
 	}
@@ -169,7 +176,7 @@ size_t smtp_data_scan(struct smtp_data *d, struct slice in, struct smtp_data_out
 			used += after_cr(d, rest.p[0], out);
 			break;
 		case SMTP_DATA_DOT:
-			used += after_dot(d, rest.p[0], out);
+			used += after_dot(d, used > 0 ? slice_of(rest.p - 1, 1) : SLICE_LIT("."), rest.p[0], out);
 			break;
 		case SMTP_DATA_DOT_CR:
 			used += after_dot_cr(d, rest.p[0], out);

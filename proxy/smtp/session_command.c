@@ -93,7 +93,7 @@ static void greet(struct smtp_session *s, struct slice arg, bool esmtp)
 		return;
 	}
 	/* Sessions may idle in thousands: no more than it takes. */
-	char *helo = malloc(name.len);
+	char *helo = calloc(1, name.len);
 	if (helo == NULL) {
 		session_close(s, SMTP_WHY_NO_MEMORY);
 		return;

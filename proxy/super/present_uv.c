@@ -89,7 +89,7 @@ static enum ec read_parcels(struct supervisor *s, struct present_set *set, bool 
 			break;
 		} else {
 			supervisor_mishap(s, "present", id->name, why->text);
-			id->candidate = 0;
+			watch_again(s, id);
 		}
 	}
 	if (ec != EC_OK && (strict || num == 0)) {
@@ -153,8 +153,8 @@ static void on_presented(void *arg, enum ec ec, const struct why *why)
 	for (size_t i = 0; i < p->set.num; i++) {
 		if (ec == EC_OK)
 			note_presented(p->s, p->set.ids[i], p->set.numbers[i]);
-		else if (!p->strict)
-			p->set.ids[i]->candidate = 0;
+		else if (!p->strict && ec != EC_CANCELLED)
+			watch_again(p->s, p->set.ids[i]);
 	}
 	present_done *done = p->done;
 	void *done_arg = p->arg;
@@ -213,7 +213,7 @@ enum ec present_run(struct supervisor *s, struct present_set *set, bool strict, 
 	free(parcels);
 	if (ec != EC_OK) {
 		for (size_t i = 0; i < set->num && !strict; i++)
-			set->ids[i]->candidate = 0;
+			watch_again(s, set->ids[i]);
 		present_fini(set);
 		free(p);
 	}

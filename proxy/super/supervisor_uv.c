@@ -296,6 +296,7 @@ static enum ec load(struct supervisor *s)
 static int loop_end(struct supervisor *s, int status)
 {
 	uv_run(&s->loop, UV_RUN_DEFAULT);
+	agenda_fini(&s->watch.agenda);
 	keeper_close(&s->keeper);
 	config_free(s->cfg);
 	(void)uv_loop_close(&s->loop);

@@ -93,7 +93,8 @@ static void choose(struct supervisor *s, struct identity *id, const struct guard
 		backoff_reset(&id->retry);
 		watch_offer(s, id);
 	}
-	look_after(s, id, backoff_next(&id->retry), CHOOSE_PER_S);
+	/* What is chosen is watched from now on, unless it can't be presented: watch_again. */
+	look_after(s, id, backoff_next(&id->retry), ec == EC_OK ? WATCH_PER_S : CHOOSE_PER_S);
 }
 
 static void watch_over(struct supervisor *s, struct identity *id, const struct guard_facts *facts)
@@ -173,6 +174,13 @@ enum ec watch_room(struct supervisor *s, size_t num)
 void watch_add(struct supervisor *s, struct identity *id)
 {
 	agenda_set(&s->watch.agenda, &id->look, now_ms(s));
+}
+
+void watch_again(struct supervisor *s, struct identity *id)
+{
+	id->candidate = 0;
+	if (id->call == NULL)
+		look_after(s, id, backoff_next(&id->retry), CHOOSE_PER_S);
 }
 
 static void cancel(struct supervisor *s, struct identity *id)
@@ -364,5 +372,4 @@ void watch_stop(struct supervisor *s)
 	if (s->watch.started)
 		uv_close((uv_handle_t *)&s->watch.timer, NULL);
 	s->watch.started = false;
-	agenda_fini(&s->watch.agenda);
 }

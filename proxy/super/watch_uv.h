@@ -47,6 +47,10 @@ void watch_forget(struct supervisor *s, struct identity *id);
 /* watch_soon makes the next look at `id` due now. */
 void watch_soon(struct supervisor *s, struct identity *id);
 
+/* watch_again: what was chosen for `id` could not be presented; it is chosen anew, a moment
+ * later. */
+void watch_again(struct supervisor *s, struct identity *id);
+
 /* watch_offer notes that `id` has something to present: a candidate, or a renewed
  * certificate. watch_settle gives the workers what waits to be presented, unless another
  * change is under way; change_end calls it. */

@@ -166,7 +166,7 @@ def test_what_people_type(pinned):
     assert unknown.returncode == 1 and zones.MX in unknown.stderr
     wrong = sync.command("rotate", "--forc", check=False)
     assert wrong.returncode == 2 and "--forc" in wrong.stderr and "usage: tlsa-sync rotate" in wrong.stderr
-    for command in ("status", "explain", "plan", "history", "rotate", "rollback", "abort", "disable", "enable", "run"):
+    for command in ("status", "explain", "plan", "history", "rotate", "rollback", "abort", "disable", "enable", "renew", "run"):
         assert "Exit status: 0" in sync.command(command, "--help").stdout
 
 

@@ -86,7 +86,7 @@ def ask_line(path, line, timeout_s=30, until_close=False):
         s.settimeout(timeout_s * slowness())
         s.connect(str(path))
         s.sendall(line.encode() + b"\n")
-        data = b""
+        data = bytearray()
         while until_close or not data.endswith(b"\n"):
             part = s.recv(65536)
             if not part:

@@ -19,6 +19,7 @@ struct fix {
 	unsigned made_with[32]; /* the algorithms of a generation; 0: the first num_algorithms */
 	uint64_t last[3];       /* the greatest number ever used, when it is not that of the active or the standby */
 	bool sha512;            /* the instances report all their digests */
+	uint8_t renewals;       /* how often all certificates were replaced */
 	uint64_t ca_of[3][KEY_NUM_ALGORITHMS]; /* the generation that last got a certificate of the issuer's; 0: none */
 	uint64_t active[3], standby[3], retired[3]; /* as the instances report them; 0: none */
 	struct tlsa_set served[4];
@@ -86,6 +87,7 @@ static inline void fix_generation(const struct fix *x, struct generation *g, uns
 			continue;
 		fix_spki(k->chain[0].spki_sha512, instance, number, a);
 		fix_cert(k->chain[0].cert_sha256, instance, number, a);
+		k->chain[0].cert_sha256[31] ^= x->renewals;
 		memset(k->chain[1].spki_sha256, 0xca, 32);
 	}
 }

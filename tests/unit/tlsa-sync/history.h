@@ -72,6 +72,16 @@ static inline struct fix *steady(void **state)
 	return world_at(state, RO_STEADY, RA_NONE, 1000);
 }
 
+/* Both instances have a next key, and the servers are known: not what they serve. */
+static inline void prepared(struct fix *x)
+{
+	for (unsigned i = 0; i < 2; i++) {
+		x->standby[i] = 8;
+		assert_int_equal(fix_report(x, i), EC_OK);
+	}
+	fix_find(x);
+}
+
 /* ---- what the operator asks for: the words of the answer are in x->said ---- */
 
 static inline enum ec ask(struct fix *x, enum rollover_request request)

@@ -204,6 +204,128 @@ static void an_unknown_outcome_is_settled_by_the_report(void **state)
 	free(x.f);
 }
 
+/* With renew_before longer than their life both are due again at once: neither is an excuse for the other. */
+static void two_that_are_always_due_pause(void **state)
+{
+	(void)state;
+	struct fix x;
+	steady(&x, 80);
+	x.p.renew_before_s = 100 * DAY;
+	for (unsigned n = 0; n < 2; n++) {
+		struct certify c = next_of(&x);
+		assert_int_equal(c.step, n == 0 ? CERTIFY_RUN : CERTIFY_LATER);
+		fix_pass(&x, c.wait_ms / 1000 + 1);
+		c = next_of(&x);
+		assert_int_equal(c.step, CERTIFY_RUN);
+		tried(&x, &c, OUTCOME_OK, NULL);
+		fix_pass(&x, 1);
+		for (unsigned i = 0; i < x.num_instances; i++)
+			x.f->instances[i].heard = fix_now(&x);
+	}
+	free(x.f);
+}
+
+static enum ec renew(struct fix *x, const char *part)
+{
+	struct why why = { 0 };
+	enum ec ec = rollover_request(x->f, &x->p, RQ_RENEW, fix_now(x), &why);
+	HAS(why.text, part);
+	return ec;
+}
+
+static bool renewing(struct fix *x, const char *part)
+{
+	struct why why = { 0 };
+	bool is = certify_renewing(x->f, &x->p, fix_now(x), &why);
+	HAS(why.text, part);
+	return is;
+}
+
+/* Two instances: the certificate of each one's active key, once, and no other; until each reports another. */
+static void a_renewal_asked_for(void **state)
+{
+	(void)state;
+	static const struct {
+		enum policy_issuer issuer;
+		const char *words, *progress;
+	} cases[] = { { ISSUER_COMMAND, "the issuer's command gets a new certificate", "is replaced: getting one" },
+		      { ISSUER_SELF_SIGNED, "danegate signs the certificate anew", "is replaced: danegate signs it anew" } };
+	for (size_t n = 0; n < sizeof cases / sizeof cases[0]; n++) {
+		struct fix x;
+		steady(&x, 80);
+		x.sha512 = true;
+		for (unsigned i = 0; i < x.num_instances; i++) {
+			x.ca_of[i][KEY_ECDSA_P256] = x.active[i];
+			assert_int_equal(fix_report(&x, i), EC_OK);
+		}
+		x.p.issuer = cases[n].issuer;
+		assert_int_equal(next_of(&x).step, CERTIFY_IDLE);
+		assert_false(renewing(&x, ""));
+		/* a try of long ago, with its pause, does not count */
+		struct certify c = { .generation = x.active[0], .tries = 9 };
+		tried(&x, &c, OUTCOME_FAILED, "some time ago");
+		fix_pass(&x, 1);
+		assert_int_equal(renew(&x, cases[n].words), EC_OK);
+		assert_int_equal(renew(&x, "under way already"), EC_OK);
+		assert_int_equal(x.f->num_renewals, x.num_instances);
+		fix_pass(&x, 1);
+		unsigned seen = 0;
+		for (unsigned i = 0; i < x.num_instances; i++) {
+			c = next_of(&x);
+			assert_int_equal(c.step, CERTIFY_RUN);
+			assert_int_equal(c.tries, 1);
+			assert_true(c.generation == x.active[c.instance] && (seen & 1u << c.instance) == 0);
+			assert_true(renewing(&x, cases[n].progress));
+			seen |= 1u << c.instance;
+			bool known = n == 0 || i == 0;
+			tried(&x, &c, known ? OUTCOME_OK : OUTCOME_UNKNOWN, "installing it: no answer");
+			assert_int_equal(x.f->num_renewals, x.num_instances - i - (known ? 1 : 0));
+			fix_pass(&x, 1);
+			x.renewals++;
+			assert_int_equal(fix_report(&x, c.instance), EC_OK);
+			x.renewals--;
+		}
+		assert_int_equal(x.f->num_renewals, 0);
+		assert_false(renewing(&x, ""));
+		assert_int_equal(next_of(&x).step, CERTIFY_IDLE);
+		free(x.f);
+	}
+}
+
+static void a_renewal_that_does_not_help_or_can_t_be(void **state)
+{
+	(void)state;
+	struct fix x;
+	struct why why = { 0 };
+	steady(&x, 80);
+	assert_int_equal(renew(&x, "not reported a certificate yet"), EC_BUSY);
+	x.sha512 = true;
+	for (unsigned i = 0; i < x.num_instances; i++)
+		assert_int_equal(fix_report(&x, i), EC_OK);
+	x.p.issuer = ISSUER_FILES;
+	assert_int_equal(renew(&x, "comes from files"), EC_UNSUPPORTED);
+	assert_int_equal(x.f->num_renewals, 0);
+	x.p.issuer = ISSUER_SELF_SIGNED;
+	assert_int_equal(renew(&x, "signs the certificate anew"), EC_OK);
+	fix_pass(&x, 1);
+	struct certify first = next_of(&x);
+	assert_int_equal(first.step, CERTIFY_RUN);
+	tried(&x, &first, OUTCOME_FAILED, "the disk is full");
+	assert_int_equal(next_of(&x).step, CERTIFY_LATER);
+	assert_true(renewing(&x, "the disk is full"));
+	assert_true(certify_trouble(x.f, &x.p, fix_now(&x), &why));
+	/* done, and the same certificate is reported as before: it is not gone round for ever */
+	fix_pass(&x, CERTIFY_RETRY_MAX_S);
+	for (unsigned i = 0; i < x.num_instances; i++) {
+		struct certify c = { .instance = i, .generation = x.active[i], .tries = 1 };
+		tried(&x, &c, OUTCOME_OK, NULL);
+		fix_pass(&x, 1);
+		assert_int_equal(fix_report(&x, i), EC_OK);
+	}
+	assert_false(renewing(&x, ""));
+	free(x.f);
+}
+
 static void who_does_not_answer_is_not_asked(void **state)
 {
 	(void)state;
@@ -279,6 +401,89 @@ static void a_pinned_certificate_stays_until_the_key_is_pinned(void **state)
 	steady(&x, 20);
 	x.f->cert_pinned = fix_now(&x);
 	assert_int_equal(next_of(&x).step, CERTIFY_RUN);
+	free(x.f);
+}
+
+/* One more wait is as long as the others are: the floor, the signatures; and such a record was there until
+ * the first answer without it. */
+static void a_pinned_certificate_stays_for_as_long_as_any_cache_may_know_it(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *name;
+		int64_t silent_s, floor_s;
+		enum wait_rule wait;
+		int64_t least_s; /* from the first answer without it */
+	} cases[] = {
+		{ "two TTLs", 0, 0, WAIT_TWO_TTL, 7200 },
+		{ "a server was silent before it", 9000, 0, WAIT_TWO_TTL, 7200 },
+		{ "floor", 0, 30000, WAIT_TWO_TTL, 30000 },
+		{ "signatures", 0, 0, WAIT_SIGNATURES, 14 * DAY - 600 },
+	};
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		struct fix x;
+		fix_make(&x);
+		x.p.issuer = ISSUER_COMMAND;
+		x.p.floor_s = cases[i].floor_s;
+		x.p.wait = cases[i].wait;
+		struct tlsa by_hand = fix_record(0, 99, 0);
+		by_hand.selector = 0;
+		assert_int_equal(tlsa_set_add(&x.served[1], &by_hand), EC_OK);
+		assert_true(fix_until(&x, RO_PUBLISHING, RA_UPDATE, 100));
+		fix_pass(&x, cases[i].silent_s);
+		tlsa_set_subtract(&x.served[1], &(struct tlsa_set){ 1, { by_hand } });
+		fix_look(&x);
+		fix_pass(&x, cases[i].least_s);
+		fix_look(&x);
+		if (next_of(&x).step != CERTIFY_IDLE)
+			fail_msg("%s: too early", cases[i].name);
+		fix_pass(&x, 1400);
+		fix_look(&x);
+		if (next_of(&x).step != CERTIFY_RUN)
+			fail_msg("%s: too late", cases[i].name);
+		free(x.f);
+	}
+}
+
+/* A server that was never asked, or turned back to an old zone since, may have such a record. */
+static void no_certificate_before_the_zone_was_looked_at(void **state)
+{
+	(void)state;
+	struct fix x;
+	struct certify raw;
+	struct why why = { 0 };
+	fix_make(&x);
+	x.p.issuer = ISSUER_COMMAND;
+	for (unsigned i = 0; i < 2; i++)
+		assert_int_equal(fix_report(&x, i), EC_OK);
+	facts_zone_failed(x.f, "SERVFAIL", fix_now(&x));
+	assert_int_equal(next_of(&x).step, CERTIFY_IDLE);
+	fix_find(&x);
+	fix_answer(&x, 0);
+	fix_answer(&x, 1);
+	facts_silence(x.f, 2, "no answer in 5s", fix_now(&x));
+	assert_int_equal(next_of(&x).step, CERTIFY_IDLE);
+	assert_false(certify_fit(x.f, &x.p, key_of(&x, 0, 7), false, fix_now(&x), &why));
+	HAS(why.text, "not before every server has told");
+	fix_answer(&x, 2);
+	assert_int_equal(next_of(&x).step, CERTIFY_RUN);
+	free(x.f);
+	/* once all was seen, a server that is silent keeps nobody from renewing… */
+	steady(&x, 20);
+	facts_silence(x.f, 2, "no answer in 5s", fix_now(&x));
+	assert_int_equal(next_of(&x).step, CERTIFY_RUN);
+	/* …except where there was such a record */
+	x.f->cert_pinned.count_ms = 1;
+	assert_int_equal(next_of(&x).step, CERTIFY_IDLE);
+	free(x.f);
+	/* and it is looked just before */
+	steady(&x, 20);
+	fix_pass(&x, 300);
+	certify_next(x.f, &x.p, fix_now(&x), &raw);
+	assert_int_equal(raw.step, CERTIFY_LOOK);
+	fix_look(&x);
+	certify_next(x.f, &x.p, fix_now(&x), &raw);
+	assert_int_equal(raw.step, CERTIFY_RUN);
 	free(x.f);
 }
 
@@ -458,9 +663,14 @@ int main(void)
 		cmocka_unit_test(one_that_never_succeeds_does_not_keep_the_other),
 		cmocka_unit_test(after_success_the_report_is_awaited),
 		cmocka_unit_test(an_unknown_outcome_is_settled_by_the_report),
+		cmocka_unit_test(two_that_are_always_due_pause),
+		cmocka_unit_test(a_renewal_asked_for),
+		cmocka_unit_test(a_renewal_that_does_not_help_or_can_t_be),
 		cmocka_unit_test(who_does_not_answer_is_not_asked),
 		cmocka_unit_test(a_roll_waits_for_the_ca),
 		cmocka_unit_test(a_pinned_certificate_stays_until_the_key_is_pinned),
+		cmocka_unit_test(a_pinned_certificate_stays_for_as_long_as_any_cache_may_know_it),
+		cmocka_unit_test(no_certificate_before_the_zone_was_looked_at),
 		cmocka_unit_test(a_roll_with_a_ca_of_moods),
 		cmocka_unit_test(other_issuers_are_waited_for_and_never_run),
 		cmocka_unit_test(in_a_hurry_a_self_signed_one_will_do),

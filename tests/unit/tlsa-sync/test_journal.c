@@ -53,6 +53,7 @@ static void busy(struct fix *x)
 	assert_int_equal(tlsa_set_add(&x->served[2], &odd), EC_OK);
 	fix_answer(x, 2);
 	x->f->withdrawn[x->f->num_withdrawn++] = (struct fact_withdrawn){ 1, 12, fix_now(x) };
+	x->f->renewals[x->f->num_renewals++] = (struct fact_renewal){ { 1, 2, 3 }, fix_now(x) };
 	(void)rollover_show(x->f, &x->d, fix_now(x));
 }
 
@@ -79,6 +80,7 @@ static void what_goes_in_comes_out(void **state)
 	assert_int_equal(back->num_agrees, x.f->num_agrees);
 	assert_memory_equal(back->agrees, x.f->agrees, sizeof x.f->agrees[0] * x.f->num_agrees);
 	assert_int_equal(back->num_withdrawn, 1);
+	assert_int_equal(back->num_renewals, 1);
 	assert_true(tlsa_set_eq(&back->update.deletes, &x.f->update.deletes));
 	assert_true(tlsa_set_eq(&back->servers[2].set, &x.f->servers[2].set));
 	/* every column of every table, by the table of tables itself */
@@ -215,7 +217,7 @@ static void older_journals_are_brought_up_to_date(void **state)
 		(void)snprintf(sql, sizeof sql, "ALTER TABLE \"%s\" DROP COLUMN \"%s\";", since_2[i][0], since_2[i][1]);
 		damage(sql);
 	}
-	damage("DROP TABLE issue; PRAGMA user_version = 1;");
+	damage("DROP TABLE issue; DROP TABLE renewal; PRAGMA user_version = 1;");
 	if (journal_open(path, &j, &why) != EC_OK)
 		fail_msg("%s", why.text);
 	struct facts *back = facts_new(x.f->identity);

@@ -340,10 +340,12 @@ static void spoil(struct bytes *b)
 	case 2: /* another digest, or a damaged certificate or key */
 		octets[3 + pick(s.len - 3)] ^= (uint8_t)(1 + pick(255));
 		break;
-	case 3: /* rubbish */
+	case 3: { /* rubbish; one draw, for the length is not the same in each run */
+		uint8_t step = (uint8_t)(1 + pick(255));
 		for (size_t i = 3; i < s.len; i++)
-			octets[i] = (uint8_t)pick(256);
+			octets[i] = (uint8_t)(octets[i] * 5 + step);
 		break;
+	}
 	default: /* parameters that nobody knows */
 		octets[pick(3)] = (uint8_t)(3 + pick(253));
 		break;

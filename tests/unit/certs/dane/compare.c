@@ -1,5 +1,6 @@
-/* compare [-n CASES] [-s SEED] OPENSSL-PROGRAM: our verdict on random cases against
- * OpenSSL's (openssl.c). Where they differ one of these must hold, and each is counted:
+/* dane_compare [-n CASES] [-s SEED]: our verdict on random cases against OpenSSL's (openssl.c;
+ * dane_openssl beside this program). Where they differ one of these must hold; each is
+ * counted, and rare:
  *
  * one path     OpenSSL gives our verdict when one record is the only one, or some of the
  *              certificates are not sent, or the last first. It goes up one path only, and of several issuers
@@ -20,7 +21,7 @@
  * undecodable  a damaged Full(0) record that OpenSSL can decode and BoringSSL can't, and
  *              which is then unusable. RFC 7671 4.
  *
- * compare -j [-n CASES] [-s SEED]: the cases with our verdicts as JSON, one in a line, for
+ * dane_compare -j [-n CASES] [-s SEED]: the cases with our verdicts as JSON, one in a line, for
  * comparing with others (tests/e2e/test_dane_client.py). */
 #include <stdio.h>
 #include <stdlib.h>
@@ -51,7 +52,7 @@ struct trial {
 };
 
 struct run {
-	const char *openssl;
+	char openssl[512];
 	uint64_t seed;
 	size_t num;
 	struct trial *trials;
@@ -278,7 +279,10 @@ static int report(const struct run *r)
 	for (size_t i = 0; i < NUM_EXCUSES; i++)
 		printf("%s %s %zu", i == 0 ? "" : ",", excuses[i], r->excused[i]);
 	printf("\n");
-	return r->excused[NONE] == 0 ? 0 : 1;
+	size_t excused = 0;
+	for (size_t i = 0; i < NONE; i++)
+		excused += r->excused[i];
+	return r->excused[NONE] == 0 && excused <= 5 + r->num / 50 ? 0 : 1;
 }
 
 /* ---- JSON ---- */
@@ -321,6 +325,14 @@ static void json_case(FILE *to, const struct trial *t)
 	fprintf(to, "\"}\n");
 }
 
+static void find_openssl(struct run *r)
+{
+	ssize_t len = readlink("/proc/self/exe", r->openssl, sizeof r->openssl - 16);
+	char *slash = len > 0 ? strrchr(r->openssl, '/') : NULL;
+	if (slash != NULL)
+		strcpy(slash, "/dane_openssl");
+}
+
 int main(int argc, char **argv)
 {
 	struct run r = { .num = 3000, .seed = 1 };
@@ -336,7 +348,7 @@ int main(int argc, char **argv)
 		else
 			return 2;
 	}
-	r.openssl = argv[optind];
+	find_openssl(&r);
 	r.trials = calloc(r.num, sizeof *r.trials);
 	cases_begin(r.seed, time(NULL));
 	for (size_t i = 0; i < r.num; i++) {

@@ -21,12 +21,13 @@ OFFERS = ("PIPELINING", "SIZE 52428800", "8BITMIME", "ENHANCEDSTATUSCODES", "DSN
 class Backend:
     """A scripted SMTP server. `rules` maps a verb, "greeting" or "dot" to a reply, to "CLOSE" or
     "MUTE", or to None for the usual; "proxy": a PROXY v2 header comes first; "line_delay": seconds
-    of sleep for each line of a message; "group": MAIL and RCPT are answered when DATA has come."""
+    of sleep for each line of a message; "group": MAIL and RCPT are answered when DATA has come; "tls": an SSLContext:
+    STARTTLS is offered, and `secure` counts the handshakes."""
 
     def __init__(self, offers=OFFERS, path=None, **rules):
         self.offers, self.rules = offers, rules
         self.messages, self.commands, self.headers = [], [], []
-        self.connections = self.quits = self.aborted = 0
+        self.connections = self.quits = self.aborted = self.secure = 0
         if path:
             self.listener = socket.socket(socket.AF_UNIX)
             self.listener.bind(path)
@@ -76,7 +77,7 @@ class Backend:
 
 class Dialogue:
     def __init__(self, backend, sock):
-        self.backend, self.sock, self.file = backend, sock, sock.makefile("rb")
+        self.backend, self.sock, self.file, self.secure = backend, sock, sock.makefile("rb"), False
         self.chunks = []
         self.owed = b""
 
@@ -109,8 +110,12 @@ class Dialogue:
             verb = line.split()[0].decode("latin1").upper() if line.split() else ""
             if verb in ("MAIL", "RSET"):
                 self.chunks = []
-            if verb == "EHLO":
-                self.rule(verb, "\r\n".join(["250-backend"] + ["250-" + o for o in backend.offers] + ["250 HELP"]))
+            if verb in ("EHLO", "LHLO"):
+                offers = [*backend.offers, *(["STARTTLS"] if "tls" in backend.rules and not self.secure else [])]
+                self.rule(verb, "\r\n".join(["250-backend"] + ["250-" + o for o in offers] + ["250 HELP"]))
+            elif verb == "STARTTLS" and "tls" in backend.rules:
+                if self.rule(verb, "220 2.0.0 go on").startswith("220"):
+                    self.shake()
             elif verb == "QUIT":
                 backend.quits += 1
                 self.rule(verb, "221 2.0.0 bye")
@@ -122,6 +127,12 @@ class Dialogue:
                 self.chunk(int(line.split()[1]), line.upper().endswith(b" LAST\r\n"))
             else:
                 self.rule(verb, "220 2.0.0 again" if verb == "XCLIENT" else "250 2.0.0 ok")
+
+    def shake(self):
+        self.sock = self.backend.rules["tls"].wrap_socket(self.sock, server_side=True)
+        self.file = self.sock.makefile("rb")
+        self.secure = True
+        self.backend.secure += 1
 
     def chunk(self, size, last):
         """Rules: "BDAT" for the reply to a chunk, "dot" for the one to the last."""
@@ -190,12 +201,14 @@ PATIENCE = {"drain_timeout": "60s", "connect_timeout": "30s", "reply_timeout": "
 
 class Worker:
     """`smtp`, `limits` and `proxy` are lines of YAML for those sections; `times` replaces some of PATIENCE. `shared`: a
-    census and this worker's slot in it."""
+    census and this worker's slot in it. `connectors`: the list of that name, with `backend` None or besides it; `files`: the
+    CA files in it, by path."""
 
     def __init__(self, program, backend, smtp="", limits="", client_info="none", proxy="", family=socket.AF_INET,
-                 shared=None, times=()):
+                 shared=None, times=(), connectors=(), files=()):
         self.smtp, self.limits, self.client_info, self.proxy = smtp, limits, client_info, proxy
         self.times = {**PATIENCE, **dict(times)}
+        self.connectors, self.files = connectors, dict(files)
         self.news, self.crashed = [], False
         self.wire, theirs = socket.socketpair()
         self.listener = socket.socket(family)
@@ -230,16 +243,36 @@ class Worker:
         raise EOFError(self.log())
 
     def configure(self, backend):
-        self.tell(do="config", number=1, name="test.yaml", text=f"""
+        address = f'address: "{backend.address}", client_info: {self.client_info},' if backend else ""
+        self.tell(do="config", number=1, name="test.yaml", files=self.files, drained=[], text=f"""
 proxy: {{ hostname: mx1.example.org, listen: ["127.0.0.1:25"], drain_timeout: {self.times["drain_timeout"]}, {self.proxy} }}
 identities: [ {{ name: mx1.example.org }} ]
-backend: {{ address: "{backend.address}", client_info: {self.client_info},
+connectors: {json.dumps(list(self.connectors))}
+backend: {{ {address}
             {", ".join(f"{k}: {v}" for k, v in self.times.items() if k != "drain_timeout")} }}
 smtp: {{ {self.smtp} }}
 limits: {{ {self.limits} }}
 """)
         taken = self.hear("configured")
         assert taken == {"configured": 1}, taken
+
+    def answer_route(self, **answer):
+        """Hears one question for a route and answers it; returns the question."""
+        question = self.hear("route")
+        self.tell(do="route", route=question["route"], **answer)
+        return question
+
+    def ledger(self, connector, domain, want):
+        """Adds up what the worker tells of one connector and domain until it is `want`: trusts and refusals in one."""
+        seen = {}
+        pending, self.news = self.news, []
+        while seen != want:
+            message = pending.pop(0) if pending else self.hear("ledger")
+            for row in message.get("ledger", ()):
+                if (row["connector"], row["domain"]) == (connector, domain):
+                    for name, number in {**row["trust"], **row["refused"]}.items():
+                        seen[name] = seen.get(name, 0) + number
+        return seen
 
     def present(self, *identities, epoch=1):
         self.tell(do="identities", epoch=epoch, default=identities[0]["name"], seed="5a" * 32, identities=list(identities))
