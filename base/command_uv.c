@@ -14,6 +14,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/printable.h"
+
 enum { LINGER_MS = 1000, READ_SIZE = 65536, NUM_PIPES = 3 };
 
 extern char **environ;
@@ -87,11 +89,10 @@ void command_last_line(char *out, size_t size, struct slice text)
 	size_t start = end;
 	while (start > 0 && text.p[start - 1] != '\n' && text.p[start - 1] != '\r')
 		start--;
-	for (; start < end && len + 1 < size; start++) {
-		uint8_t ch = text.p[start];
-		out[len++] = ch >= ' ' && ch < 0x7f ? (char)ch : '?';
-	}
+	while (start < end && len + 1 < size)
+		out[len++] = (char)text.p[start++];
 	out[len] = '\0';
+	printable(out, len);
 }
 
 static void describe(const struct command_run *c, const struct command_result *r, struct why *why)

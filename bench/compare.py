@@ -242,10 +242,12 @@ def main():
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--only", type=lambda s: s.split(","))
     parser.add_argument("--peers", type=lambda s: s.split(","))
+    parser.add_argument("--workers", type=int, default=peers.Peer.workers)
     parser.add_argument("--roll", action="store_true")
     parser.add_argument("--growth", action="store_true")
     args = parser.parse_args()
     plan = Plan(args.quick)
+    peers.Peer.workers = args.workers
     subprocess.run(["sysctl", "-qw", "net.ipv4.ip_local_port_range=1024 65535", "net.core.somaxconn=8192"], check=False)
     chosen = [p for p in peers.ALL if not args.peers or p.name in args.peers or p is peers.Ours]
     if args.roll or args.growth:
@@ -259,7 +261,9 @@ def main():
         if args.growth:
             import growth
 
-            results = growth.measure(running[0], args.only, PROJECT / "bench" / "growth.svg")
+            whole = not args.only and not args.quick  # only then it replaces the plot that bench/README.md shows
+            plot = PROJECT / ("bench" if whole else "build/bench") / "growth.svg"
+            results = growth.measure(running[0], args.only, args.quick, plot)
         else:
             results = roll(dns, running[0], plan) if args.roll else compare(running, plan, args.only)
         (PROJECT / "build" / "bench" / "results.json").write_text(json.dumps(results, indent=1))

@@ -19,10 +19,12 @@ EXTENSIONS = "PIPELINING", "SIZE 1000000000", "8BITMIME", "DSN", "ENHANCEDSTATUS
 
 
 class Peer:
-    """A server on `address`, port 25. `clear`: it ends no TLS, the load speaks to it in clear."""
+    """A server on `address`, port 25. `clear`: it ends no TLS, the load speaks to it in clear. `workers`: processes,
+    where a peer lets one choose."""
 
     name = address = None
     clear = False
+    workers = 2
 
     def __init__(self, certificate, key):
         self.certificate, self.key = certificate, key
@@ -49,7 +51,6 @@ class Peer:
 
 class Ours(Peer):
     name, address = "danegate", zones.EDGE
-    workers = 2
     identities = None  # the standard one
     deadline_s = 20
     state_dir = None  # a fresh one
@@ -94,7 +95,7 @@ user root;
 daemon off;
 pid {self.dir}/pid;
 error_log {self.dir}/error.log warn;
-worker_processes 2;
+worker_processes {self.workers};
 worker_rlimit_nofile 65536;
 events {{ worker_connections 32768; multi_accept on; }}
 mail {{

@@ -9,6 +9,8 @@
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
 
+#include "base/address.h"
+
 /* Signature checks and their like. A chain that is sent in earnest needs two per certificate. */
 enum { STEPS_MAX = 128 };
 
@@ -42,12 +44,39 @@ void path_pool_fini(struct path_pool *pool)
 
 /* ---- names ---- */
 
+static bool is_address(const char *name, struct sockaddr_storage *out)
+{
+	return address_parse(slice_str(name), 25, out, NULL) == EC_OK;
+}
+
+/* An address is no name: "*.0.2.1" does not stand for it. */
 static bool one_matches(struct slice presented, const char *const *names, size_t num)
 {
+	struct sockaddr_storage a;
 	for (size_t i = 0; i < num; i++)
-		if (dane_name_matches(presented, slice_str(names[i])))
+		if (!is_address(names[i], &a) && dane_name_matches(presented, slice_str(names[i])))
 			return true;
 	return false;
+}
+
+static bool address_matches(struct slice octets, const char *const *names, size_t num)
+{
+	struct sockaddr_storage a, b;
+	if (octets.len == 4)
+		b = address_from_ip4(octets.p, 25);
+	else if (octets.len == 16)
+		b = address_from_ip6(octets.p, 25);
+	else
+		return false;
+	for (size_t i = 0; i < num; i++)
+		if (is_address(names[i], &a) && address_eq_ip(&a, &b))
+			return true;
+	return false;
+}
+
+static struct slice octets_of(const ASN1_STRING *s)
+{
+	return slice_of(ASN1_STRING_get0_data(s), (size_t)ASN1_STRING_length(s));
 }
 
 static bool cn_matches(X509 *leaf, const char *const *names, size_t num)
@@ -72,11 +101,11 @@ bool path_has_name(X509 *leaf, const char *const *names, size_t num, bool cn_too
 	bool dns_ids = sans == NULL && critical != -1, found = false;
 	for (size_t i = 0; sans != NULL && i < sk_GENERAL_NAME_num(sans) && !found; i++) {
 		const GENERAL_NAME *san = sk_GENERAL_NAME_value(sans, i);
-		if (san->type != GEN_DNS)
-			continue;
-		dns_ids = true;
-		const ASN1_STRING *text = san->d.dNSName;
-		found = one_matches(slice_of(ASN1_STRING_get0_data(text), (size_t)ASN1_STRING_length(text)), names, num);
+		dns_ids |= san->type == GEN_DNS;
+		if (san->type == GEN_DNS)
+			found = one_matches(octets_of(san->d.dNSName), names, num);
+		else if (san->type == GEN_IPADD)
+			found = address_matches(octets_of(san->d.iPAddress), names, num);
 	}
 	GENERAL_NAMES_free(sans);
 	ERR_clear_error();

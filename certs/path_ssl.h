@@ -43,7 +43,8 @@ enum dane_result path_find(const struct path_pool *pool, const struct dane_prese
                            const struct dane_record **used, struct why *why);
 
 /* path_has_name tells whether one of the reference identifiers `names` is in `leaf`:
- * among its DNS-IDs, or, with `cn_too` and if it has none, its CNs. RFC 7672 3.2.3. */
+ * among its DNS-IDs, or, with `cn_too` and if it has none, its CNs. RFC 7672 3.2.3. An
+ * identifier that is an address is looked for among its addresses. RFC 5280 4.2.1.6. */
 bool path_has_name(X509 *leaf, const char *const *names, size_t num, bool cn_too);
 
 #endif

@@ -8,6 +8,7 @@
 
 #include "config/load_fs.h"
 #include "proxy/command_fs.h"
+#include "proxy/dry_run_uv.h"
 #include "proxy/router/router_uv.h"
 #include "proxy/super/supervisor_uv.h"
 #include "proxy/worker/worker_uv.h"
@@ -20,6 +21,8 @@ static const char usage[] =
 	"\n"
 	"  -c, --config FILE   configuration (default /etc/danegate/danegate.yaml)\n"
 	"      --check         check it and the files it names, print every error, and exit: 0 or 2\n"
+	"      --probe         with --check: also open every next hop, and say what each mode would do now;\n"
+	"                      exits with 1 if a connector has none that can be used\n"
 	"      --dump          print the settings in force, defaults filled in\n"
 	"      --version\n"
 	"      --help\n"
@@ -43,14 +46,16 @@ static struct config *load(const char *path, bool look)
 	return cfg;
 }
 
-static int check(const char *path, bool dump)
+static int check(const char *path, bool dump, bool probe)
 {
 	struct config *cfg = load(path, !dump);
 	if (cfg == NULL)
 		return 2;
 	struct bytes text = { 0 };
 	int status = 0;
-	if (!dump)
+	if (!dump && probe)
+		status = dry_run(cfg, stdout);
+	else if (!dump)
 		(void)printf("%s: ok\n", path);
 	else if (config_dump(cfg, &text) == EC_OK)
 		(void)fwrite(bytes_slice(&text).p, 1, bytes_len(&text), stdout);
@@ -90,18 +95,19 @@ static int command(const char *path, int argc, char **argv, bool json)
 
 int main(int argc, char **argv)
 {
-	enum { OPT_CHECK = 256, OPT_DUMP, OPT_VERSION, OPT_WORKER, OPT_SLOT, OPT_ROUTER };
+	enum { OPT_CHECK = 256, OPT_DUMP, OPT_VERSION, OPT_WORKER, OPT_SLOT, OPT_ROUTER, OPT_PROBE };
 	static const struct option options[] = {
 		{ "config", required_argument, NULL, 'c' }, { "check", no_argument, NULL, OPT_CHECK },
 		{ "dump", no_argument, NULL, OPT_DUMP },    { "version", no_argument, NULL, OPT_VERSION },
 		{ "help", no_argument, NULL, 'h' },         { "worker", required_argument, NULL, OPT_WORKER },
 		{ "foreground", no_argument, NULL, 'f' },   { "slot", required_argument, NULL, OPT_SLOT },
 		{ "router", no_argument, NULL, OPT_ROUTER }, { "json", no_argument, NULL, 'j' },
+		{ "probe", no_argument, NULL, OPT_PROBE },
 		{ 0 },
 	};
 	const char *path = default_config, *worker_count = NULL, *slot = "0";
 	int what = 0, option;
-	bool json = false;
+	bool json = false, probe = false;
 	while ((option = getopt_long(argc, argv, "c:hf", options, NULL)) != -1) {
 		switch (option) {
 		case 'c':
@@ -111,6 +117,9 @@ int main(int argc, char **argv)
 			break; /* it always runs in the foreground */
 		case 'j':
 			json = true;
+			break;
+		case OPT_PROBE:
+			probe = true;
 			break;
 		case OPT_WORKER:
 			worker_count = optarg;
@@ -143,7 +152,7 @@ int main(int argc, char **argv)
 		return router();
 	case OPT_CHECK:
 	case OPT_DUMP:
-		return check(path, what == OPT_DUMP);
+		return check(path, what == OPT_DUMP, probe);
 	default:
 		return supervisor_run(path);
 	}

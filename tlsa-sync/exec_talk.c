@@ -2,6 +2,9 @@
 
 #include <jansson.h>
 #include <stdlib.h>
+#include <string.h>
+
+#include "base/printable.h"
 
 static json_t *set_json(const struct tlsa_set *set)
 {
@@ -41,9 +44,7 @@ static void take_words(const json_t *answer, struct why *why)
 {
 	const char *text = json_string_value(json_object_get(answer, "why"));
 	(void)why_set(why, EC_OK, "%s", text == NULL ? "" : text);
-	for (char *p = why->text; *p != '\0'; p++)
-		if ((unsigned char)*p < ' ' || (unsigned char)*p >= 0x7f)
-			*p = '?';
+	printable(why->text, strlen(why->text));
 }
 
 static enum outcome judge(const json_t *answer, bool succeeded, bool dry_run, struct why *why)

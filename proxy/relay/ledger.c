@@ -26,7 +26,16 @@ static struct ledger_row *add(struct ledger *l, const char *key)
 	return ec == EC_OK ? row : NULL;
 }
 
-static struct ledger_row *row_of(struct ledger *l, const char *connector, struct slice domain)
+/* domain_fold leaves nothing else in the name of a domain that was in a command. */
+static bool visible(struct slice key)
+{
+	for (size_t i = 0; i < key.len; i++)
+		if (key.p[i] <= 0x20 || key.p[i] >= 0x7f)
+			return false;
+	return true;
+}
+
+static enum ec row_of(struct ledger *l, const char *connector, struct slice domain, struct ledger_row **out)
 {
 	char key[ROUTE_CONNECTOR_SIZE + ROUTE_NAME_SIZE];
 	struct writer w = writer_of(key, sizeof key);
@@ -34,21 +43,25 @@ static struct ledger_row *row_of(struct ledger *l, const char *connector, struct
 	writer_str(&w, ":");
 	size_t head = w.len;
 	writer_bytes(&w, domain);
-	if (w.bad)
-		return NULL;
-	struct ledger_row *row = find(l, key);
-	if (row == NULL && names_num(&l->rows) >= LEDGER_MAX) {
+	if (w.bad || head > ROUTE_CONNECTOR_SIZE || domain.len >= ROUTE_NAME_SIZE || !visible(writer_slice(&w)))
+		return EC_SYNTAX;
+	*out = find(l, key);
+	if (*out == NULL && names_num(&l->rows) >= LEDGER_MAX) {
 		key[head] = '*';
 		key[head + 1] = '\0';
-		row = find(l, key);
+		*out = find(l, key);
 	}
-	return row != NULL ? row : add(l, key);
+	if (*out == NULL && names_num(&l->rows) >= 2 * LEDGER_MAX)
+		return EC_LIMIT;
+	if (*out == NULL)
+		*out = add(l, key);
+	return *out == NULL ? EC_NO_MEMORY : EC_OK;
 }
 
 void ledger_note(struct ledger *l, const char *connector, struct slice domain, enum trust trust, enum smtp_reason refused)
 {
-	struct ledger_row *row = row_of(l, connector, domain);
-	if (row == NULL)
+	struct ledger_row *row;
+	if (row_of(l, connector, domain, &row) != EC_OK)
 		return;
 	if (refused != SMTP_WHY_NONE)
 		row->refusals[refused]++;
@@ -117,10 +130,10 @@ static enum ec merge_row(struct ledger *l, const json_t *from)
 	const json_t *domain = json_object_get(from, "domain");
 	if (connector == NULL || strchr(connector, ':') != NULL || !json_is_string(domain))
 		return EC_SYNTAX;
-	struct ledger_row *row = row_of(l, connector, slice_of(json_string_value(domain), json_string_length(domain)));
-	if (row == NULL)
-		return EC_NO_MEMORY;
-	enum ec ec = merge_counts(row->trusts, TRUST_NUM, trust_at, json_object_get(from, "trust"));
+	struct ledger_row *row;
+	enum ec ec = row_of(l, connector, slice_of(json_string_value(domain), json_string_length(domain)), &row);
+	if (ec == EC_OK)
+		ec = merge_counts(row->trusts, TRUST_NUM, trust_at, json_object_get(from, "trust"));
 	return ec == EC_OK ? merge_counts(row->refusals, SMTP_REASON_COUNT, reason_at, json_object_get(from, "refused")) : ec;
 }
 

@@ -2,7 +2,8 @@
  *        how many were refused for which reason. Workers keep one each and hand it on as
  *        JSON; the supervisor adds them up.
  * Never: grows without bound: beyond LEDGER_MAX rows the domains of a connector are
- *        counted together, as "*".
+ *        counted together, as "*", and beyond twice as many no others. Holds a name that a terminal could take for a
+ *        command: rows with octets other than visible ASCII are not counted.
  * Spec:  –
  * Start at: ledger_note. */
 #ifndef PROXY_RELAY_LEDGER_H
@@ -31,12 +32,12 @@ struct ledger {
 };
 
 /* ledger_note counts one transaction: with `trust`, or, unless `refused` is SMTP_WHY_NONE, none. Without
- * memory it is not counted. */
+ * memory or room it is not counted. */
 void ledger_note(struct ledger *l, const char *connector, struct slice domain, enum trust trust, enum smtp_reason refused);
 
 /* ledger_json gives all rows as [{"connector":…,"domain":…,"trust":{"dane":3},"refused":{"hop_dns":1}}], or
- * NULL without memory. ledger_merge adds such rows up. Returns EC_SYNTAX; rows before
- * the bad one were added then. */
+ * NULL without memory. ledger_merge adds such rows up. Returns EC_SYNTAX, EC_LIMIT, EC_NO_MEMORY; rows
+ * before the bad one were added then. */
 json_t *ledger_json(const struct ledger *l);
 enum ec ledger_merge(struct ledger *l, const json_t *rows) MUST_CHECK;
 

@@ -5,13 +5,13 @@
  * said by then, so trying elsewhere can neither lose nor double a message. */
 #include "proxy/relay/opening_uv.h"
 
-#include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "base/address.h"
+#include "config/connector.h"
 #include "proxy/relay/tries.h"
 
 struct opening {
@@ -440,13 +440,10 @@ void opening_late(struct opening *o)
 static bool local(const struct opening *o)
 {
 	const struct route_hop *hop = hop_of(o);
-	if (hop->path[0] != '\0')
-		return true;
-	struct sockaddr_storage a = hop->addresses[o->tries.items[o->next - 1].address];
-	address_unmap(&a);
-	if (a.ss_family == AF_INET6)
-		return IN6_IS_ADDR_LOOPBACK(&((struct sockaddr_in6 *)&a)->sin6_addr);
-	return ntohl(((struct sockaddr_in *)&a)->sin_addr.s_addr) >> 24 == 127;
+	struct config_hop to = { .kind = CONFIG_HOP_UNIX };
+	if (hop->path[0] == '\0')
+		to = (struct config_hop){ .kind = CONFIG_HOP_ADDRESS, .address = hop->addresses[o->tries.items[o->next - 1].address] };
+	return config_hop_is_local(&to);
 }
 
 static enum trust trust_of(const struct opening *o)

@@ -3,9 +3,6 @@
 #include "proxy/relay/probe_uv.h"
 
 #include <stdlib.h>
-#include <time.h>
-
-#include "proxy/relay/opening_uv.h"
 
 enum { FRESH_MS = 60000, RETRY_MS = 5000, PATIENCE_MS = 10000 };
 
@@ -87,7 +84,6 @@ static void on_opening(void *arg)
 
 static void open_link(struct probe *p, struct route *route)
 {
-	const struct config *cfg = p->settings->config;
 	const struct exit_way *way = way_of(p);
 	char text[PROXY_V2_MAX];
 	struct writer w = writer_of(text, sizeof text);
@@ -100,24 +96,11 @@ static void open_link(struct probe *p, struct route *route)
 		fail(p, "no PROXY header");
 		return;
 	}
-	struct opening_setup setup = {
-		.loop = &p->work->loop,
-		.scratch = p->work->from_backend,
-		.route = route,
-		.health = &p->work->health,
-		.hostname = slice_str(cfg->proxy.hostname),
-		.header = writer_slice(&w),
-		.lmtp = way->config->protocol == CONFIG_LMTP,
-		.connect_timeout_ms = PATIENCE_MS,
-		.reply_timeout_ms = PATIENCE_MS,
-		.ca = way->ca,
-		.system = p->settings->exits.system,
-		.pins = way->pins,
-		.num_pins = way->num_pins,
-		.chance = ++p->work->next_chance,
-		.on_event = on_opening,
-		.arg = p,
-	};
+	struct opening_setup setup = work_opening(p->work, p->settings, p->at, route);
+	setup.header = writer_slice(&w);
+	setup.connect_timeout_ms = setup.reply_timeout_ms = PATIENCE_MS;
+	setup.on_event = on_opening;
+	setup.arg = p;
 	p->opening = opening_start(&setup);
 	if (p->opening == NULL) {
 		fail(p, "out of memory");
@@ -136,24 +119,15 @@ static void on_route(void *arg, struct route *route)
 
 static void begin(struct probe *p, size_t at)
 {
-	struct mono now = work_now(p->work);
 	struct why why = { 0 };
 	struct route *route = NULL;
 	p->settings = settings_ref(p->work->settings);
 	p->at = at;
-	struct exit_way *way = way_of(p);
-	if (way->fixed_way) {
-		if (exit_fixed_route(way, now, (struct wall){ (int64_t)time(NULL) }, &route, &why) != EC_OK)
-			fail(p, why.text);
-		else
-			open_link(p, route);
-		return;
-	}
-	route = routes_get(p->work->routes, way->name, "", now);
-	if (route != NULL)
+	enum ec ec = work_route(p->work, way_of(p), "", &route, on_route, p, &p->wait, &why);
+	if (ec == EC_OK)
 		open_link(p, route);
-	else if (routes_want(p->work->routes, way->name, "", on_route, p, &p->wait) != EC_OK)
-		fail(p, "nobody can be asked for the route");
+	else if (ec != EC_AGAIN)
+		fail(p, why.text);
 }
 
 /* due_of: when a connector is to be looked at. A session that saw it is as good as a look. One

@@ -99,7 +99,7 @@ static bool hop_of(const struct config_next_hop *next, struct config_hop *out)
 bool route_next_is_static(const struct config_next_hop *next)
 {
 	struct config_hop hop;
-	return hop_of(next, &hop) && !(hop.kind == CONFIG_HOP_MX || hop.kind == CONFIG_HOP_HOST);
+	return hop_of(next, &hop) && !config_hop_is_named(&hop);
 }
 
 bool route_is_static(const struct config_connector *c)
@@ -140,13 +140,18 @@ void route_hop_refuse(struct route_hop *hop, enum smtp_reply_id refused, const c
 	(void)snprintf(hop->why, sizeof hop->why, "%s", why);
 }
 
-enum ec route_hop_static(const struct config_connector *c, const struct route_modes *modes,
-                         const struct config_next_hop *next, struct route_hop *hop, struct why *why)
+void route_hop_order(const struct config_next_hop *next, struct route_hop *hop)
 {
 	hop->priority = next->priority > UINT32_MAX ? UINT32_MAX : (uint32_t)next->priority;
 	hop->weight = next->weight < 1 ? 1 : next->weight > UINT32_MAX ? UINT32_MAX : (uint32_t)next->weight;
+}
+
+enum ec route_hop_static(const struct config_connector *c, const struct route_modes *modes,
+                         const struct config_next_hop *next, struct route_hop *hop, struct why *why)
+{
 	struct config_hop parsed;
-	if (!hop_of(next, &parsed) || parsed.kind == CONFIG_HOP_MX || parsed.kind == CONFIG_HOP_HOST)
+	route_hop_order(next, hop);
+	if (!hop_of(next, &parsed) || config_hop_is_named(&parsed))
 		return why_set(why, EC_SYNTAX, "%s: neither an address with a port nor a socket", next->to);
 	if (parsed.kind == CONFIG_HOP_UNIX) {
 		if (parsed.name.len >= sizeof hop->path)

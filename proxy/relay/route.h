@@ -150,6 +150,9 @@ void route_hop_demand(const struct config_connector *c, const struct route_modes
 /* route_hop_refuse marks a hop as one that must not be tried, and takes its addresses away. */
 void route_hop_refuse(struct route_hop *hop, enum smtp_reply_id refused, const char *why);
 
+/* route_hop_order copies priority and weight, as much as a hop holds. */
+void route_hop_order(const struct config_next_hop *next, struct route_hop *hop);
+
 /* route_hop_static fills a zeroed hop from a next hop that needs no look-up. Returns EC_SYNTAX. */
 enum ec route_hop_static(const struct config_connector *c, const struct route_modes *modes,
                          const struct config_next_hop *next, struct route_hop *hop, struct why *why) MUST_CHECK;

@@ -60,15 +60,9 @@ static void demand_sts(const struct plan *p, const struct host *h, struct route_
 	}
 }
 
-static void write_order(const struct config_next_hop *next, struct route_hop *hop)
-{
-	hop->priority = next->priority > UINT32_MAX ? UINT32_MAX : (uint32_t)next->priority;
-	hop->weight = next->weight < 1 ? 1 : next->weight > UINT32_MAX ? UINT32_MAX : (uint32_t)next->weight;
-}
-
 static void write_host(const struct plan *p, const struct host *h, struct route_hop *hop, struct route *r, size_t *used)
 {
-	write_order(h->next, hop);
+	route_hop_order(h->next, hop);
 	hop->preference = h->preference;
 	hop->port = h->port;
 	memcpy(hop->name, h->text, sizeof hop->name);
@@ -93,7 +87,7 @@ static void write_host(const struct plan *p, const struct host *h, struct route_
 /* A domain that could not be looked up, beside other next hops that may do. */
 static void write_mx_refusal(const struct plan *p, struct route_hop *hop)
 {
-	write_order(plan_mx_hop(p), hop);
+	route_hop_order(plan_mx_hop(p), hop);
 	hop->port = 25;
 	(void)snprintf(hop->name, sizeof hop->name, "%s", p->domain_text[0] != '\0' ? p->domain_text : "-");
 	route_hop_demand(p->who.connector, &p->modes, hop);

@@ -3,6 +3,8 @@
 #include <assert.h>
 #include <string.h>
 
+#include "base/printable.h"
+
 const char *smtp_reason_name(enum smtp_reason reason)
 {
 	static const char *const names[] = {
@@ -53,11 +55,9 @@ void smtp_answer_print(struct writer *w, uint16_t code, const char *enhanced, co
 	writer_str(w, enhanced);
 	char text[SMTP_REPLY_TEXT_MAX];
 	size_t len = answer->text.len < sizeof text ? answer->text.len : sizeof text;
-	for (size_t i = 0; i < len; i++) {
-		uint8_t c = answer->text.p[i];
-		text[i] = (char)(c >= 0x20 && c < 0x7f ? c : '?');
-	}
 	if (len > 0) {
+		memcpy(text, answer->text.p, len);
+		printable(text, len);
 		writer_str(w, " ");
 		writer_bytes(w, slice_of(text, len));
 	}

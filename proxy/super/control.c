@@ -1,7 +1,9 @@
 #include "proxy/super/control.h"
 
+#include <stdio.h>
 #include <string.h>
 
+#include "base/printable.h"
 #include "proxy/relay/health.h"
 
 enum { IDENTITY_MAX = 253 }; /* RFC 1035 2.3.4, as text and without the last dot */
@@ -159,10 +161,8 @@ static enum ec no_json(const json_error_t *error, struct why *why)
 	if (error->text[0] == '\0')
 		return why_set(why, EC_NO_MEMORY, "out of memory");
 	char words[JSON_ERROR_TEXT_LENGTH];
-	size_t len = 0;
-	for (; len < sizeof words - 1 && error->text[len] != '\0'; len++)
-		words[len] = error->text[len] >= 0x20 && error->text[len] < 0x7f ? error->text[len] : '?';
-	words[len] = '\0';
+	(void)snprintf(words, sizeof words, "%s", error->text);
+	printable(words, strlen(words));
 	return why_set(why, EC_SYNTAX, "not JSON: %s; a request is an object like {\"do\":\"report\"}", words);
 }
 

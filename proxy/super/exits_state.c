@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/printable.h"
 #include "config/connector.h"
 
 enum { BACKEND_ROW = 1 };
@@ -63,6 +64,7 @@ const struct exit_said *exits_state_note(struct exits_state *s, const json_t *ba
 	said->known = true;
 	said->up = json_is_true(json_object_get(backend, "up"));
 	(void)why_set(&said->why, EC_OK, "%s", said->up || why == NULL ? "" : why);
+	printable(said->why.text, strlen(said->why.text));
 	const json_t *offers = json_object_get(backend, "offers"), *offer;
 	struct writer w = writer_of(said->offers, sizeof said->offers - 1);
 	size_t i;
@@ -70,6 +72,7 @@ const struct exit_said *exits_state_note(struct exits_state *s, const json_t *ba
 		if (json_is_string(offer))
 			writer_format(&w, "%s%s", w.len > 0 ? " " : "", json_string_value(offer));
 	said->offers[w.len] = '\0';
+	printable(said->offers, w.len);
 	return said;
 }
 
@@ -238,7 +241,7 @@ static enum ec report_row(const struct ledger_row *row, struct bytes *out)
 {
 	int least = weakest(row);
 	enum ec ec = bytes_format(out, "%-16.*s %-30s %-10s", (int)(row->domain - row->key) - 1, row->key,
-	                 row->domain[0] != '\0' ? row->domain : "-", least < 0 ? "nothing" : trust_name((enum trust)least));
+	                          row->domain[0] != '\0' ? row->domain : "-", least < 0 ? "nothing" : trust_name((enum trust)least));
 	for (int t = TRUST_NUM - 1; t >= 0 && ec == EC_OK; t--)
 		if (row->trusts[t] > 0)
 			ec = bytes_format(out, " %s %llu", trust_name((enum trust)t), (unsigned long long)row->trusts[t]);
@@ -257,7 +260,7 @@ enum ec exits_report_text(const struct exits_state *s, struct wall since, struct
 		return EC_NO_MEMORY;
 	wall_print(when, since);
 	enum ec ec = bytes_format(out, "transactions since %s, the weakest link first\n%-16s %-30s %-10s %s\n", when, "CONNECTOR", "DOMAIN",
-	                 "WEAKEST", "TRANSACTIONS");
+	                          "WEAKEST", "TRANSACTIONS");
 	for (size_t i = 0; i < num && ec == EC_OK; i++)
 		ec = report_row(rows[i], out);
 	free(rows);
@@ -305,22 +308,22 @@ static struct totals totals_of(const struct exits_state *s, const char *name)
 enum ec exits_metrics(const struct exits_state *s, struct bytes *out)
 {
 	enum ec ec = bytes_format(out, "# TYPE danegate_connector_transactions counter\n"
-	                      "# HELP danegate_connector_transactions transactions that went out, by what was known of the hop\n");
+	                          "# HELP danegate_connector_transactions transactions that went out, by what was known of the hop\n");
 	for (size_t i = 0; i < s->num && ec == EC_OK; i++) {
 		struct totals all = totals_of(s, s->items[i].name);
 		for (size_t t = 0; t < TRUST_NUM && ec == EC_OK; t++)
 			ec = bytes_format(out, "danegate_connector_transactions_total{connector=\"%s\",trust=\"%s\"} %llu\n", s->items[i].name,
-			         trust_name((enum trust)t), (unsigned long long)all.trusts[t]);
+			                  trust_name((enum trust)t), (unsigned long long)all.trusts[t]);
 	}
 	if (ec == EC_OK)
 		ec = bytes_format(out, "# TYPE danegate_connector_refusals counter\n"
-		              "# HELP danegate_connector_refusals transactions for which there was no way out, by reason\n");
+		                  "# HELP danegate_connector_refusals transactions for which there was no way out, by reason\n");
 	for (size_t i = 0; i < s->num && ec == EC_OK; i++) {
 		struct totals all = totals_of(s, s->items[i].name);
 		for (size_t r = 0; r < SMTP_REASON_COUNT && ec == EC_OK; r++)
 			if (all.refusals[r] > 0)
 				ec = bytes_format(out, "danegate_connector_refusals_total{connector=\"%s\",reason=\"%s\"} %llu\n", s->items[i].name,
-				         smtp_reason_name((enum smtp_reason)r), (unsigned long long)all.refusals[r]);
+				                  smtp_reason_name((enum smtp_reason)r), (unsigned long long)all.refusals[r]);
 	}
 	return ec;
 }

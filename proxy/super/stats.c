@@ -1,6 +1,5 @@
 #include "proxy/super/stats.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,20 +17,6 @@ static const struct {
 	[STATS_REPORT] = { "show report", "transactions by connector and domain: with which trust, refused why; the weakest link first" },
 	[STATS_METRICS] = { "show metrics", "OpenMetrics text" },
 };
-
-/* put appends formatted text; longer than its buffer it is cut, which only ever
- * happens to words for people. */
-static enum ec put(struct bytes *out, const char *format, ...) __attribute__((format(printf, 2, 3)));
-static enum ec put(struct bytes *out, const char *format, ...)
-{
-	char text[2048];
-	va_list ap;
-	va_start(ap, format);
-	int n = vsnprintf(text, sizeof text, format, ap);
-	va_end(ap);
-	size_t len = n < 0 ? 0 : (size_t)n < sizeof text ? (size_t)n : sizeof text - 1;
-	return bytes_append(out, slice_of(text, len));
-}
 
 void stats_age(char out[STATS_AGE_SIZE], int64_t s)
 {
@@ -86,9 +71,11 @@ enum ec stats_parse(struct slice line, enum stats_command *out, bool *out_json, 
 			return EC_OK;
 		}
 	}
-	return why_set(why, EC_UNKNOWN_KEY,
-	               "unknown command; there are: help, show info, show identities, show sessions, show errors, show metrics; "
-	               "each with `json` before it too");
+	char list[256];
+	struct writer w = writer_of(list, sizeof list);
+	for (unsigned i = 0; i < STATS_NUM; i++)
+		writer_format(&w, "%s%s", i == 0 ? "" : ", ", commands[i].words);
+	return why_set(why, EC_UNKNOWN_KEY, "unknown command; there are: %s; each with `json` before it too", list);
 }
 
 const char *stats_help(void)
@@ -115,12 +102,12 @@ static enum ec put_worker(const struct stats_worker *w, struct wall now, struct 
 	char age[STATS_AGE_SIZE];
 	stats_age(age, now.s - w->since.s);
 	if (w->pid == 0)
-		return put(out, "worker %-8u  down for %s: %s\n", w->number, age, w->why);
-	return put(out, "worker %-8u  pid %lld, up %s, %llu sessions (%llu under TLS), %s%s, restarted %llu times\n", w->number,
-	           (long long)w->pid, age, (unsigned long long)page_value(w, COUNT_SESSIONS_OPEN),
-	           (unsigned long long)page_value(w, COUNT_SESSIONS_TLS),
-	           page_value(w, COUNT_LISTENING) != 0 ? "listening" : "not listening",
-	           w->acknowledged ? "" : ", has not taken the newest keys yet", (unsigned long long)w->restarts);
+		return bytes_format(out, "worker %-8u  down for %s: %s\n", w->number, age, w->why);
+	return bytes_format(out, "worker %-8u  pid %lld, up %s, %llu sessions (%llu under TLS), %s%s, restarted %llu times\n", w->number,
+	                    (long long)w->pid, age, (unsigned long long)page_value(w, COUNT_SESSIONS_OPEN),
+	                    (unsigned long long)page_value(w, COUNT_SESSIONS_TLS),
+	                    page_value(w, COUNT_LISTENING) != 0 ? "listening" : "not listening",
+	                    w->acknowledged ? "" : ", has not taken the newest keys yet", (unsigned long long)w->restarts);
 }
 
 enum ec stats_info_text(const struct stats_info *i, struct bytes *out)
@@ -129,18 +116,18 @@ enum ec stats_info_text(const struct stats_info *i, struct bytes *out)
 	wall_print(since, i->since);
 	wall_print(reloaded, i->reloaded);
 	stats_age(age, i->now.s - i->since.s);
-	enum ec ec = put(out,
-	                 "program          danegate %s\ninstance         %s\npid              %lld\nstarted          %s (%s ago)\n"
-	                 "configuration    %s, reloaded %s\nstate            %s%s%s\nchange           %s\n",
-	                 i->version, i->instance, (long long)i->pid, since, age, i->config_file,
-	                 i->reloaded.s == 0 ? "never" : reloaded, i->state, i->state_why[0] != '\0' ? ": " : "", i->state_why,
-	                 i->change[0] != '\0' ? i->change : "none under way");
+	enum ec ec = bytes_format(out,
+	                          "program          danegate %s\ninstance         %s\npid              %lld\nstarted          %s (%s ago)\n"
+	                          "configuration    %s, reloaded %s\nstate            %s%s%s\nchange           %s\n",
+	                          i->version, i->instance, (long long)i->pid, since, age, i->config_file,
+	                          i->reloaded.s == 0 ? "never" : reloaded, i->state, i->state_why[0] != '\0' ? ": " : "", i->state_why,
+	                          i->change[0] != '\0' ? i->change : "none under way");
 	for (size_t k = 0; ec == EC_OK && k < i->num_listen; k++)
-		ec = put(out, "listen           %s\n", i->listen[k]);
+		ec = bytes_format(out, "listen           %s\n", i->listen[k]);
 	if (ec == EC_OK)
-		ec = put(out, "backend          %s, %s\nidentities       %zu, %zu allowed by the pin guard; epoch %llu\nerrors           %llu\n",
-		         i->backend, i->backend_state, i->num_identities, i->num_allowed, (unsigned long long)i->epoch,
-		         (unsigned long long)i->num_errors);
+		ec = bytes_format(out, "backend          %s, %s\nidentities       %zu, %zu allowed by the pin guard; epoch %llu\nerrors           %llu\n",
+		                  i->backend, i->backend_state, i->num_identities, i->num_allowed, (unsigned long long)i->epoch,
+		                  (unsigned long long)i->num_errors);
 	for (size_t k = 0; ec == EC_OK && k < i->num_workers; k++)
 		ec = put_worker(&i->workers[k], i->now, out);
 	return ec;
@@ -181,20 +168,20 @@ static enum ec put_key(const struct key_info *k, struct wall now, struct bytes *
 	char record[TLSA_TEXT_SIZE], until[WALL_TEXT_SIZE], left[STATS_AGE_SIZE];
 	struct tlsa t = tlsa_311(k->chain[0].spki_sha256);
 	tlsa_print(record, &t);
-	enum ec ec = put(out, "    %-13s  TLSA %s\n", key_algorithm_name(k->algorithm), record);
+	enum ec ec = bytes_format(out, "    %-13s  TLSA %s\n", key_algorithm_name(k->algorithm), record);
 	if (ec != EC_OK || !k->certified)
-		return ec != EC_OK ? ec : put(out, "    %13s  no certificate\n", "");
+		return ec != EC_OK ? ec : bytes_format(out, "    %13s  no certificate\n", "");
 	wall_print(until, k->not_after);
 	stats_age(left, k->not_after.s - now.s);
-	return put(out, "    %13s  certificate %s, until %s (%s%s)\n", "", issuer_name(k), until,
-	           k->not_after.s < now.s ? "EXPIRED" : left, k->not_after.s < now.s ? "" : " left");
+	return bytes_format(out, "    %13s  certificate %s, until %s (%s%s)\n", "", issuer_name(k), until,
+	                    k->not_after.s < now.s ? "EXPIRED" : left, k->not_after.s < now.s ? "" : " left");
 }
 
 static enum ec put_generation(const struct generation *g, struct wall now, struct bytes *out)
 {
 	char made[WALL_TEXT_SIZE];
 	wall_print(made, g->created);
-	enum ec ec = put(out, "  generation %-4llu  %s, made %s\n", (unsigned long long)g->number, generation_role_name(g->role), made);
+	enum ec ec = bytes_format(out, "  generation %-4llu  %s, made %s\n", (unsigned long long)g->number, generation_role_name(g->role), made);
 	for (size_t k = 0; ec == EC_OK && k < g->num_keys; k++)
 		ec = put_key(&g->keys[k], now, out);
 	return ec;
@@ -205,17 +192,17 @@ enum ec stats_identity_text(const struct stats_identity *id, struct wall now, st
 	char age[STATS_AGE_SIZE], next[STATS_AGE_SIZE];
 	stats_age(age, now.s - id->verdict->at.s);
 	stats_age(next, id->next_look.s - now.s);
-	enum ec ec = put(out, "%s%s\n  guard            %s: %s\n", id->name, id->is_default ? " (default)" : "",
-	                 guard_state_name(id->verdict->state), id->verdict->why.text);
+	enum ec ec = bytes_format(out, "%s%s\n  guard            %s: %s\n", id->name, id->is_default ? " (default)" : "",
+	                          guard_state_name(id->verdict->state), id->verdict->why.text);
 	if (ec == EC_OK && id->verdict->at.s != 0)
-		ec = put(out, "  looked           %s ago, again in %s\n", age, next);
+		ec = bytes_format(out, "  looked           %s ago, again in %s\n", age, next);
 	if (ec == EC_OK)
-		ec = id->presented == 0 ? put(out, "  presented        nothing yet\n")
-		                        : put(out, "  presented        generation %llu\n", (unsigned long long)id->presented);
+		ec = id->presented == 0 ? bytes_format(out, "  presented        nothing yet\n")
+		                        : bytes_format(out, "  presented        generation %llu\n", (unsigned long long)id->presented);
 	for (size_t k = 0; ec == EC_OK && k < id->num_generations; k++)
 		ec = put_generation(&id->generations[k], now, out);
 	for (size_t k = 0; ec == EC_OK && k < id->num_damaged; k++)
-		ec = put(out, "  damaged          %s\n", id->damaged[k].text);
+		ec = bytes_format(out, "  damaged          %s\n", id->damaged[k].text);
 	return ec;
 }
 
@@ -293,24 +280,24 @@ enum ec stats_sessions_text(json_t *list, uint64_t more, unsigned silent, struct
 		            { "tls", 8 },    { "messages", 8 }, { "sni", 24 },    { "helo", 24 } };
 	enum ec ec = EC_OK;
 	for (size_t c = 0; ec == EC_OK && c < sizeof columns / sizeof columns[0]; c++)
-		ec = put(out, "%-*s ", columns[c].width, columns[c].key);
+		ec = bytes_format(out, "%-*s ", columns[c].width, columns[c].key);
 	if (ec == EC_OK)
-		ec = put(out, "\n");
+		ec = bytes_format(out, "\n");
 	size_t i;
 	json_t *s;
 	json_array_foreach(list, i, s) {
 		for (size_t c = 0; ec == EC_OK && c < sizeof columns / sizeof columns[0]; c++) {
 			char text[64];
 			cell(text, s, columns[c].key);
-			ec = put(out, "%-*s ", columns[c].width, text);
+			ec = bytes_format(out, "%-*s ", columns[c].width, text);
 		}
 		if (ec == EC_OK)
-			ec = put(out, "\n");
+			ec = bytes_format(out, "\n");
 	}
 	if (ec == EC_OK && more > 0)
-		ec = put(out, "and %llu more\n", (unsigned long long)more);
+		ec = bytes_format(out, "and %llu more\n", (unsigned long long)more);
 	if (ec == EC_OK && silent > 0)
-		ec = put(out, "%u workers did not answer in time\n", silent);
+		ec = bytes_format(out, "%u workers did not answer in time\n", silent);
 	return ec;
 }
 
@@ -319,19 +306,19 @@ enum ec stats_sessions_text(json_t *list, uint64_t more, unsigned silent, struct
 enum ec stats_errors_text(const struct mishaps *m, struct bytes *out)
 {
 	if (m->num == 0)
-		return put(out, "no errors\n");
+		return bytes_format(out, "no errors\n");
 	enum ec ec = EC_OK;
 	for (size_t i = 0; ec == EC_OK && i < m->num; i++) {
 		const struct mishap *x = mishaps_at(m, i);
 		char when[WALL_TEXT_SIZE];
 		wall_print(when, x->last);
-		ec = put(out, "%s  %s%s%s: %s", when, x->what, x->where[0] != '\0' ? " " : "", x->where, x->why.text);
+		ec = bytes_format(out, "%s  %s%s%s: %s", when, x->what, x->where[0] != '\0' ? " " : "", x->where, x->why.text);
 		if (ec == EC_OK && x->times > 1) {
 			wall_print(when, x->first);
-			ec = put(out, " (%llu times since %s)", (unsigned long long)x->times, when);
+			ec = bytes_format(out, " (%llu times since %s)", (unsigned long long)x->times, when);
 		}
 		if (ec == EC_OK)
-			ec = put(out, "\n");
+			ec = bytes_format(out, "\n");
 	}
 	return ec;
 }

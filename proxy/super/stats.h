@@ -97,7 +97,17 @@ enum { STATS_AGE_SIZE = 24 };
 void stats_age(char out[STATS_AGE_SIZE], int64_t seconds);
 
 /* enum stats_command is what a line asks for. */
-enum stats_command { STATS_HELP, STATS_INFO, STATS_IDENTITIES, STATS_SESSIONS, STATS_ERRORS, STATS_CONNECTORS, STATS_REPORT, STATS_METRICS, STATS_NUM };
+enum stats_command {
+	STATS_HELP,
+	STATS_INFO,
+	STATS_IDENTITIES,
+	STATS_SESSIONS,
+	STATS_ERRORS,
+	STATS_CONNECTORS,
+	STATS_REPORT,
+	STATS_METRICS,
+	STATS_NUM
+};
 
 /* stats_parse reads a line: an optional "json", then the command's words; blanks
  * around and case do not matter. Returns EC_UNKNOWN_KEY with words that name what

@@ -1,22 +1,8 @@
 #include "proxy/super/stats.h"
 
 #include <assert.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-
-static enum ec put(struct bytes *out, const char *format, ...) __attribute__((format(printf, 2, 3)));
-static enum ec put(struct bytes *out, const char *format, ...)
-{
-	char text[2048];
-	va_list ap;
-	va_start(ap, format);
-	int n = vsnprintf(text, sizeof text, format, ap);
-	va_end(ap);
-	if (n < 0 || (size_t)n >= sizeof text)
-		return EC_NO_SPACE; /* a cut line would not be OpenMetrics */
-	return bytes_append(out, slice_of(text, (size_t)n));
-}
 
 /* Pages are added up here. A page outlives its worker, so totals go on; but the
  * gauges of a worker that is down, or just starting, are of the past. */
@@ -33,7 +19,7 @@ static uint64_t sum(const struct stats_info *i, enum counter which)
 
 static enum ec put_family(struct bytes *out, const char *family, const char *type, const char *help)
 {
-	return put(out, "# TYPE danegate_%s %s\n# HELP danegate_%s %s\n", family, type, family, help);
+	return bytes_format(out, "# TYPE danegate_%s %s\n# HELP danegate_%s %s\n", family, type, family, help);
 }
 
 static enum ec put_counters(const struct stats_info *i, struct bytes *out)
@@ -47,8 +33,8 @@ static enum ec put_counters(const struct stats_info *i, struct bytes *out)
 			ec = put_family(out, row->family, gauge ? "gauge" : "counter", row->help);
 		family = row->family;
 		if (ec == EC_OK)
-			ec = put(out, "danegate_%s%s%s%s%s %llu\n", row->family, gauge ? "" : "_total", row->labels[0] != '\0' ? "{" : "",
-			         row->labels, row->labels[0] != '\0' ? "}" : "", (unsigned long long)sum(i, (enum counter)c));
+			ec = bytes_format(out, "danegate_%s%s%s%s%s %llu\n", row->family, gauge ? "" : "_total", row->labels[0] != '\0' ? "{" : "",
+			                  row->labels, row->labels[0] != '\0' ? "}" : "", (unsigned long long)sum(i, (enum counter)c));
 	}
 	return ec;
 }
@@ -60,19 +46,19 @@ static enum ec put_daemon(const struct stats_info *i, struct bytes *out)
 		up += i->workers[k].pid != 0;
 		restarts += i->workers[k].restarts;
 	}
-	return put(out,
-	           "# TYPE danegate_build info\n# HELP danegate_build what runs\ndanegate_build_info{version=\"%s\"} 1\n"
-	           "# TYPE danegate_start_time_seconds gauge\n# UNIT danegate_start_time_seconds seconds\n"
-	           "# HELP danegate_start_time_seconds when the supervisor started, seconds since 1970\n"
-	           "danegate_start_time_seconds %lld\n"
-	           "# TYPE danegate_workers gauge\n# HELP danegate_workers worker processes, configured and running\n"
-	           "danegate_workers{state=\"configured\"} %zu\ndanegate_workers{state=\"up\"} %llu\n"
-	           "# TYPE danegate_worker_restarts counter\n# HELP danegate_worker_restarts workers started anew after they ended\n"
-	           "danegate_worker_restarts_total %llu\n"
-	           "# TYPE danegate_errors counter\n# HELP danegate_errors errors that show errors has listed\n"
-	           "danegate_errors_total %llu\n",
-	           i->version, (long long)i->since.s, i->num_workers, (unsigned long long)up, (unsigned long long)restarts,
-	           (unsigned long long)i->num_errors);
+	return bytes_format(out,
+	                    "# TYPE danegate_build info\n# HELP danegate_build what runs\ndanegate_build_info{version=\"%s\"} 1\n"
+	                    "# TYPE danegate_start_time_seconds gauge\n# UNIT danegate_start_time_seconds seconds\n"
+	                    "# HELP danegate_start_time_seconds when the supervisor started, seconds since 1970\n"
+	                    "danegate_start_time_seconds %lld\n"
+	                    "# TYPE danegate_workers gauge\n# HELP danegate_workers worker processes, configured and running\n"
+	                    "danegate_workers{state=\"configured\"} %zu\ndanegate_workers{state=\"up\"} %llu\n"
+	                    "# TYPE danegate_worker_restarts counter\n# HELP danegate_worker_restarts workers started anew after they ended\n"
+	                    "danegate_worker_restarts_total %llu\n"
+	                    "# TYPE danegate_errors counter\n# HELP danegate_errors errors that show errors has listed\n"
+	                    "danegate_errors_total %llu\n",
+	                    i->version, (long long)i->since.s, i->num_workers, (unsigned long long)up, (unsigned long long)restarts,
+	                    (unsigned long long)i->num_errors);
 }
 
 /* --- families with a line for each identity ------------------------------------- */
@@ -82,19 +68,19 @@ static enum ec put_guard(const struct stats_identity *id, struct bytes *out)
 {
 	enum ec ec = EC_OK;
 	for (unsigned s = GUARD_WAITING; ec == EC_OK && s <= GUARD_REFUSED; s++)
-		ec = put(out, "danegate_guard{identity=\"%s\",danegate_guard=\"%s\"} %d\n", id->name,
-		         guard_state_name((enum guard_state)s), id->verdict->state == s);
+		ec = bytes_format(out, "danegate_guard{identity=\"%s\",danegate_guard=\"%s\"} %d\n", id->name,
+		                  guard_state_name((enum guard_state)s), id->verdict->state == s);
 	return ec;
 }
 
 static enum ec put_pinned(const struct stats_identity *id, struct bytes *out)
 {
-	return put(out, "danegate_pinned{identity=\"%s\"} %d\n", id->name, id->verdict->pinned);
+	return bytes_format(out, "danegate_pinned{identity=\"%s\"} %d\n", id->name, id->verdict->pinned);
 }
 
 static enum ec put_presented(const struct stats_identity *id, struct bytes *out)
 {
-	return put(out, "danegate_presented_generation{identity=\"%s\"} %llu\n", id->name, (unsigned long long)id->presented);
+	return bytes_format(out, "danegate_presented_generation{identity=\"%s\"} %llu\n", id->name, (unsigned long long)id->presented);
 }
 
 static enum ec put_certificates(const struct stats_identity *id, struct bytes *out)
@@ -103,9 +89,9 @@ static enum ec put_certificates(const struct stats_identity *id, struct bytes *o
 	for (size_t g = 0; g < id->num_generations; g++)
 		for (size_t k = 0; ec == EC_OK && k < id->generations[g].num_keys; k++) {
 			const struct generation *x = &id->generations[g];
-			ec = put(out, "danegate_certificate_not_after_seconds{identity=\"%s\",generation=\"%llu\",algorithm=\"%s\"} %lld\n",
-			         id->name, (unsigned long long)x->number, key_algorithm_name(x->keys[k].algorithm),
-			         (long long)x->keys[k].not_after.s);
+			ec = bytes_format(out, "danegate_certificate_not_after_seconds{identity=\"%s\",generation=\"%llu\",algorithm=\"%s\"} %lld\n",
+			                  id->name, (unsigned long long)x->number, key_algorithm_name(x->keys[k].algorithm),
+			                  (long long)x->keys[k].not_after.s);
 		}
 	return ec;
 }
@@ -130,10 +116,10 @@ enum ec stats_metrics_head(const struct stats_info *i, struct bytes *out)
 enum ec stats_metrics_family(unsigned family, struct bytes *out)
 {
 	const char *name = families[family].name, *unit = families[family].unit;
-	enum ec ec = put(out, "# TYPE danegate_%s %s\n", name, families[family].type);
+	enum ec ec = bytes_format(out, "# TYPE danegate_%s %s\n", name, families[family].type);
 	if (ec == EC_OK && unit != NULL)
-		ec = put(out, "# UNIT danegate_%s %s\n", name, unit);
-	return ec == EC_OK ? put(out, "# HELP danegate_%s %s\n", name, families[family].help) : ec;
+		ec = bytes_format(out, "# UNIT danegate_%s %s\n", name, unit);
+	return ec == EC_OK ? bytes_format(out, "# HELP danegate_%s %s\n", name, families[family].help) : ec;
 }
 
 enum ec stats_metrics_identity(unsigned family, const struct stats_identity *id, struct bytes *out)
@@ -143,7 +129,7 @@ enum ec stats_metrics_identity(unsigned family, const struct stats_identity *id,
 
 enum ec stats_metrics_end(struct bytes *out)
 {
-	return put(out, "# EOF\n");
+	return bytes_format(out, "# EOF\n");
 }
 
 json_t *stats_metrics_json(const struct stats_info *i)

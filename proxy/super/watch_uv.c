@@ -249,6 +249,9 @@ static void on_presented(void *arg, enum ec ec, const struct why *why)
 	} else if (ec != EC_CANCELLED) {
 		supervisor_mishap(s, "present", NULL, why->text);
 	}
+	/* One after the other they would leave no moment for a swap or a reload. */
+	if (s->keeper.num > PRESENT_MAX)
+		s->watch.rest_until_ms = now_ms(s) + TICK_MS;
 	change_end(s);
 }
 
@@ -286,6 +289,8 @@ void watch_settle(struct supervisor *s)
 		withdraw(s, s->watch.first);
 	if (s->watch.first == NULL || (s->keeper.items[0]->presented == 0 && s->keeper.items[0]->candidate == 0))
 		return;
+	if (now_ms(s) < s->watch.rest_until_ms)
+		return; /* the next tick comes back here */
 	if (change_begin(s, &why, "presenting keys") != EC_OK)
 		return; /* change_end comes back here */
 	enum ec ec = gather(s, &set);
@@ -353,6 +358,7 @@ static void on_tick(uv_timer_t *t)
 	struct supervisor *s = t->data;
 	look_more(s);
 	upkeep_more(s);
+	watch_settle(s);
 }
 
 void watch_start(struct supervisor *s)

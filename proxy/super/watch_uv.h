@@ -22,6 +22,7 @@ struct watch {
 	struct agenda agenda; /* of looks */
 	unsigned num_looks; /* under way */
 	struct identity *first, *last; /* those with something to present, in the order of asking */
+	int64_t rest_until_ms; /* before that nothing more is presented */
 	int64_t upkeep_at_ms; /* the next round */
 	size_t upkeep_next; /* where the round under way goes on */
 	bool upkeep_runs;

@@ -282,6 +282,8 @@ static enum ec copy_want(struct tls_client *c, const struct tls_client_want *wan
 	enum ec ec = EC_OK;
 	if (want->num_names > TLS_CLIENT_NAMES_MAX || want->num_pins > TLS_CLIENT_PINS_MAX)
 		return why_set(why, EC_LIMIT, "%zu names, %zu pins", want->num_names, want->num_pins);
+	if (want->verify == TLS_CLIENT_NAMES && (want->store == NULL || want->num_names == 0))
+		return why_set(why, EC_MISSING, "there is no CA, or no name, to check the certificate by");
 	c->verify = want->verify;
 	c->sts = want->sts;
 	c->now = want->now;

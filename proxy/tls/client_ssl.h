@@ -55,7 +55,8 @@ enum { TLS_CLIENT_NAMES_MAX = 4, TLS_CLIENT_RECORDS_MAX = 32, TLS_CLIENT_PINS_MA
 struct tls_client_want {
 	enum tls_client_verify verify;
 	const char *sni; /* the TLSA base domain (RFC 7672 8.1), or the host; NULL, "" or an address: none is sent */
-	const char *const *names; /* reference identifiers: the TLSA base domain, the next-hop domain (RFC 7672 3.2.2) */
+	const char *const *names; /* reference identifiers: the TLSA base domain, the next-hop domain (RFC 7672 3.2.2);
+	                             for NAMES also addresses */
 	size_t num_names;
 	const struct slice *records; /* DANE: rdata of the whole TLSA RRset; sorting out the unusable is done here */
 	size_t num_records;
@@ -66,8 +67,9 @@ struct tls_client_want {
 	struct wall now;
 };
 
-/* tls_client_new makes a client. Returns EC_LIMIT (more names or pins than fit), EC_RANGE
- * (`sni` or a name is longer than a host name can be), EC_TLS (set-up), EC_NO_MEMORY. */
+/* tls_client_new makes a client. Returns EC_LIMIT (more names or pins than fit), EC_MISSING
+ * (NAMES without a store or a name), EC_RANGE (`sni` or a name is longer than a host name can
+ * be), EC_TLS (set-up), EC_NO_MEMORY. */
 enum ec tls_client_new(const struct tls_client_want *want, struct tls_client **out, struct why *why) MUST_CHECK;
 /* tls_client_free sends nothing; see tls_client_shutdown. NULL is accepted. */
 void tls_client_free(struct tls_client *c);

@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/address.h"
 #include "base/domain.h"
@@ -143,26 +142,14 @@ static void open_link(struct conn *c, struct route *route)
 		refuse(c, SMTP_R_BACKEND_CONFIG, "no PROXY header for this connection");
 		return;
 	}
-	struct opening_setup setup = {
-		.loop = &c->work->loop,
-		.scratch = c->work->from_backend,
-		.route = route,
-		.health = &c->work->health,
-		.hostname = slice_str(cfg->proxy.hostname),
-		.client = &client,
-		.client_info = way->config->client_info,
-		.header = writer_slice(&w),
-		.lmtp = way->config->protocol == CONFIG_LMTP,
-		.connect_timeout_ms = cfg->backend.connect_timeout_ms,
-		.reply_timeout_ms = cfg->backend.reply_timeout_ms,
-		.ca = way->ca,
-		.system = c->settings->exits.system,
-		.pins = way->pins,
-		.num_pins = way->num_pins,
-		.chance = ++c->work->next_chance,
-		.on_event = link_event_of,
-		.arg = c,
-	};
+	struct opening_setup setup = work_opening(c->work, c->settings, c->exit, route);
+	setup.client = &client;
+	setup.client_info = way->config->client_info;
+	setup.header = writer_slice(&w);
+	setup.connect_timeout_ms = cfg->backend.connect_timeout_ms;
+	setup.reply_timeout_ms = cfg->backend.reply_timeout_ms;
+	setup.on_event = link_event_of;
+	setup.arg = c;
 	c->opening = opening_start(&setup);
 	if (c->opening == NULL)
 		refuse(c, SMTP_R_NO_MEMORY, "out of memory");
@@ -182,26 +169,22 @@ static void on_route(void *arg, struct route *route)
 static void find_route(struct conn *c)
 {
 	struct exit_way *way = way_of(c);
-	struct mono now = work_now(c->work);
 	struct why why = { 0 };
 	struct route *route = NULL;
-	if (way->fixed_way) {
-		if (exit_fixed_route(way, now, (struct wall){ (int64_t)time(NULL) }, &route, &why) != EC_OK)
-			refuse(c, SMTP_R_BACKEND_CONFIG, why.text);
-		else
-			open_link(c, route);
-		return;
-	}
-	route = routes_get(c->work->routes, way->name, c->domain, now);
-	if (route != NULL) {
+	switch (work_route(c->work, way, c->domain, &route, on_route, c, &c->route_wait, &why)) {
+	case EC_OK:
 		open_link(c, route);
-		return;
+		break;
+	case EC_AGAIN:
+		c->backend_ms = work_now(c->work).ms + ROUTE_MS;
+		break;
+	case EC_NO_MEMORY:
+		refuse(c, SMTP_R_NO_MEMORY, why.text);
+		break;
+	default:
+		refuse(c, way->fixed_way ? SMTP_R_BACKEND_CONFIG : SMTP_R_HOP_DNS, why.text);
+		break;
 	}
-	enum ec ec = routes_want(c->work->routes, way->name, c->domain, on_route, c, &c->route_wait);
-	if (ec == EC_OK)
-		c->backend_ms = now.ms + ROUTE_MS;
-	else
-		refuse(c, ec == EC_NO_MEMORY ? SMTP_R_NO_MEMORY : SMTP_R_HOP_DNS, "nobody can be asked for the route");
 }
 
 /* name_domain writes what the way depends on: the recipient's domain, or nothing. */

@@ -12,6 +12,7 @@
 
 #include "base/address.h"
 #include "base/log_fs.h"
+#include "base/printable.h"
 #include "proxy/worker/conn_parts_uv.h"
 
 /* More than a client may well have had under way; and after a chunk beyond the limit,
@@ -219,10 +220,10 @@ static json_t *text_of(struct slice s)
 {
 	/* What a peer sent may be no UTF-8: such octets are shown as '?'. */
 	char text[256];
-	size_t n = s.len < sizeof text ? s.len : sizeof text;
-	for (size_t i = 0; i < n; i++)
-		text[i] = s.p[i] >= ' ' && s.p[i] < 0x7f ? (char)s.p[i] : '?';
-	return json_stringn(text, n);
+	struct writer w = writer_of(text, sizeof text);
+	writer_bytes(&w, slice_first(s, sizeof text));
+	printable(text, w.len);
+	return json_stringn(text, w.len);
 }
 
 static json_t *describe(const struct conn *c)

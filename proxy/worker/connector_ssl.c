@@ -10,8 +10,7 @@ static const char system_store[] = "/etc/ssl/certs/ca-certificates.crt";
 
 static const char *store_path(const struct config *cfg)
 {
-	(void)cfg;
-	return system_store;
+	return cfg->sts.ca[0] != '\0' ? cfg->sts.ca : system_store;
 }
 
 /* needs_system: MTA-STS validates against the system's store, and so does a required

@@ -151,6 +151,37 @@ void work_new_id(struct work *w, char out[WORK_ID_SIZE])
 	hex_encode(out, slice_of(&z, sizeof z));
 }
 
+enum ec work_route(struct work *w, struct exit_way *way, const char *domain, struct route **out, routes_found *found,
+                   void *arg, struct routes_wait **out_wait, struct why *why)
+{
+	struct mono now = work_now(w);
+	if (way->fixed_way)
+		return exit_fixed_route(way, now, (struct wall){ (int64_t)time(NULL) }, out, why);
+	*out = routes_get(w->routes, way->name, domain, now);
+	if (*out != NULL)
+		return EC_OK;
+	enum ec ec = routes_want(w->routes, way->name, domain, found, arg, out_wait);
+	return ec == EC_OK ? EC_AGAIN : why_set(why, ec, "nobody can be asked for the route");
+}
+
+struct opening_setup work_opening(struct work *w, const struct settings *s, size_t i, struct route *route)
+{
+	const struct exit_way *way = &s->exits.ways[i];
+	return (struct opening_setup){
+		.loop = &w->loop,
+		.scratch = w->from_backend,
+		.route = route,
+		.health = &w->health,
+		.hostname = slice_str(s->config->proxy.hostname),
+		.lmtp = way->config->protocol == CONFIG_LMTP,
+		.ca = way->ca,
+		.system = s->exits.system,
+		.pins = way->pins,
+		.num_pins = way->num_pins,
+		.chance = ++w->next_chance,
+	};
+}
+
 void work_saw_exit(struct work *w, struct settings *s, size_t i, const struct smtp_caps *caps)
 {
 	exits_saw(&s->exits, i, caps, work_now(w));

@@ -18,6 +18,7 @@
 #include "proxy/worker/deadlines.h"
 #include "proxy/relay/dial_uv.h"
 #include "proxy/relay/health.h"
+#include "proxy/relay/opening_uv.h"
 #include "proxy/relay/routes.h"
 #include "proxy/relay/trust.h"
 #include "proxy/smtp/session.h"
@@ -100,6 +101,15 @@ void work_count_refused(struct work *w, enum clients_verdict verdict);
  * not to be guessed from another worker's. */
 enum { WORK_ID_SIZE = 17 };
 void work_new_id(struct work *w, char out[WORK_ID_SIZE]);
+
+/* work_route finds where a connector's mail for `domain` goes ("": it does not depend on one). Returns
+ * EC_OK with `*out`, borrowed until the next call; EC_AGAIN: `found` is called once, later, unless
+ * routes_cancel(*out_wait) comes first; else what exit_fixed_route and routes_want return, with words. */
+enum ec work_route(struct work *w, struct exit_way *way, const char *domain, struct route **out, routes_found *found,
+                   void *arg, struct routes_wait **out_wait, struct why *why) MUST_CHECK;
+/* work_opening is what all openings on `route` for connector `i` of `s` have in common: the
+ * client, what is told of it, times and callback are left to be set. */
+struct opening_setup work_opening(struct work *w, const struct settings *s, size_t i, struct route *route);
 
 /* work_saw_exit notes what connector `i` of `s` offers, seen just now; work_missed_exit, that
  * none of its hops could be used. */

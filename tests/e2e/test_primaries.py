@@ -61,6 +61,8 @@ def test_what_an_operator_asks_for(primary, world, stage):
         wait_until(lambda: edge.identity()["presented"] > first, 40, "the next key to be presented")
         wait_until(lambda: not any(old in served for served in world.dns.served().values()), 60, "the old record to be gone")
 
+        wait_until(lambda: sync.status()["roll"]["end"] == "done", 60, "the emergency's roll to end")
+
         now = edge.identity()["presented"]
         world.dns.knot.pause()  # no swap is asked for while a server is silent
         sync.rotate()

@@ -65,7 +65,7 @@ static bool accepts(const struct world *w, const struct version *v, unsigned ins
 	const struct wgen *g = gen_of(w, instance, generation);
 	bool kinds[FORM_NUM] = { false };
 	if (v->set.num == 0)
-		return w->off || v->told[instance] == generation;
+		return w->off || v->told[instance] == generation || v->told_too[instance] == generation;
 	for (size_t i = 0; i < v->set.num; i++) {
 		const struct tlsa *t = &v->set.items[i];
 		if (w->foreign.len != 0 && tlsa_eq(t, &w->foreign)) {
@@ -169,6 +169,17 @@ void world_serve(struct world *w, unsigned server, unsigned version)
 	world_check(w);
 }
 
+static void tell(const struct world *w, struct version *v)
+{
+	for (unsigned i = 0; i < w->num_instances; i++) {
+		v->told[i] = w->instances[i].presented;
+		v->told_too[i] = 0;
+	}
+	for (size_t i = 0; i < W_LATE; i++)
+		if (w->late[i].kind == LATE_SWAP)
+			v->told_too[w->late[i].instance] = w->late[i].generation;
+}
+
 /* The primary makes a new version of its set; the others will follow. */
 static void publish(struct world *w, struct version v, bool by_hand)
 {
@@ -176,8 +187,7 @@ static void publish(struct world *w, struct version v, bool by_hand)
 	v.by_hand = by_hand;
 	v.seen_at = v.ttl_seen_at = 0;
 	v.excused = v.forgiven = false;
-	for (unsigned i = 0; i < w->num_instances; i++)
-		v.told[i] = w->instances[i].presented;
+	tell(w, &v);
 	v.signed_until = w->t / 1000 + w->signature_life_s;
 	if (w->num_versions == W_VERSIONS) {
 		(void)fprintf(stderr, "the world has no room for more versions\n");
@@ -223,8 +233,7 @@ void world_hand_clean(struct world *w)
 void world_tell(struct world *w)
 {
 	for (size_t i = 0; i < w->num_spans; i++)
-		for (unsigned in = 0; in < w->num_instances; in++)
-			w->versions[w->spans[i].version].told[in] = w->instances[in].presented;
+		tell(w, &w->versions[w->spans[i].version]);
 }
 
 void world_journalled(struct world *w)

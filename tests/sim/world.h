@@ -25,7 +25,8 @@ struct version {
 	int64_t ttl_seen_at;  /* of the one that first had a TTL: the same of any version that has it */
 	bool excused;         /* it broke the promise by hand, before anybody could see it */
 	bool forgiven;        /* it does not match what the operator forced in an emergency */
-	uint64_t told[W_INSTANCES]; /* of a denial: who trusts it met these; the next key is not for them */
+	uint64_t told[W_INSTANCES]; /* of a denial: who trusts it met these; the next key is not for them… */
+	uint64_t told_too[W_INSTANCES]; /* …but for what was on its way to be presented then; 0: nothing */
 };
 
 /* One server served one version from `from` to `to` (INT64_MAX: still does). A cache may have

@@ -177,6 +177,80 @@ static void test_leaf_is_no_anchor(void **state)
 	chain_fini(&c);
 }
 
+static void test_carried(void **state)
+{
+	(void)state;
+	/* RFC 7671 5.2.2, 5.2.3: what a record carries whole need not be sent. */
+	struct chain all = { 0 };
+	uint8_t *root_key = NULL, *ca_key = NULL, *other_key = NULL;
+	send_one(&all, "leaf", 0, "CA", 1, "DNS:mx.example.org");
+	send_one(&all, "CA", 1, "Root", 2, NULL);
+	send_one(&all, "Root", 2, "Root", 2, NULL);
+	struct slice root = slice_of(NULL, 0), ca = root, other = root;
+	root.len = (size_t)i2d_PUBKEY(keys[2], &root_key), root.p = root_key;
+	ca.len = (size_t)i2d_PUBKEY(keys[1], &ca_key), ca.p = ca_key;
+	other.len = (size_t)i2d_PUBKEY(keys[3], &other_key), other.p = other_key;
+	const struct {
+		size_t sent;
+		enum tlsa_selector selector;
+		struct slice data;
+		enum dane_result result;
+	} cases[] = {
+		{ 2, TLSA_CERT, all.der[2], DANE_OK },
+		{ 2, TLSA_SPKI, root, DANE_OK },
+		{ 1, TLSA_CERT, all.der[1], DANE_OK },
+		{ 1, TLSA_SPKI, ca, DANE_OK },
+		{ 1, TLSA_CERT, all.der[2], DANE_MISMATCH }, /* the one between is missing */
+		{ 1, TLSA_SPKI, root, DANE_MISMATCH },
+		{ 2, TLSA_SPKI, other, DANE_MISMATCH },
+	};
+	for (size_t i = 0; i < NUM(cases); i++) {
+		struct chain c = all;
+		struct dane_records r = { 1, { { TLSA_DANE_TA, cases[i].selector, TLSA_FULL, cases[i].data } } };
+		c.num = cases[i].sent;
+		assert_int_equal(verify(&c, &r), cases[i].result);
+	}
+	OPENSSL_free(root_key);
+	OPENSSL_free(ca_key);
+	OPENSSL_free(other_key);
+	chain_fini(&all);
+}
+
+/* DANE-TA asks for all that DANE-EE does not. */
+static void test_rules(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *subject, *san, *between; /* the SAN of the certificate between: "" if it is no CA */
+		int64_t later;
+		enum dane_result result;
+	} cases[] = {
+		{ "leaf", "DNS:mx.example.org", NULL, 0, DANE_OK },
+		{ "leaf", "DNS:*.example.org", NULL, 0, DANE_OK },
+		{ "leaf", "DNS:other.example", NULL, 0, DANE_NAME },
+		{ "mx.example.org", "", NULL, 0, DANE_OK },  /* RFC 7672 3.2.3: a CN if there is no DNS-ID */
+		{ "mx.example.org", "IP:192.0.2.1", NULL, 0, DANE_OK },
+		{ "mx.example.org", "DNS:other.example", NULL, 0, DANE_NAME },
+		{ "leaf", "DNS:mx.example.org", NULL, 2 * DAY, DANE_EXPIRED },
+		{ "leaf", "DNS:mx.example.org", NULL, -2 * DAY, DANE_EXPIRED },
+		{ "leaf", "DNS:other.example", NULL, 2 * DAY, DANE_NAME },
+		{ "leaf", "DNS:mx.example.org", "", 0, DANE_MISMATCH },
+	};
+	for (size_t i = 0; i < NUM(cases); i++) {
+		struct chain c = { 0 };
+		send_one(&c, cases[i].subject, 0, "CA", 1, cases[i].san);
+		send_one(&c, "CA", 1, "Root", 2, cases[i].between);
+		send_one(&c, "Root", 2, "Root", 2, NULL);
+		struct dane_presented p = presented(&c);
+		p.now.s += cases[i].later;
+		struct dane_records ta = pin(&c, TLSA_DANE_TA, 2), ee = pin(&c, TLSA_DANE_EE, 0), above = pin(&c, TLSA_DANE_EE, 2);
+		assert_int_equal(dane_verify(&ta, &p, NULL, NULL), cases[i].result);
+		assert_int_equal(dane_verify(&ee, &p, NULL, NULL), DANE_OK);
+		assert_int_equal(dane_verify(&above, &p, NULL, NULL), DANE_MISMATCH);
+		chain_fini(&c);
+	}
+}
+
 static void test_rubbish(void **state)
 {
 	(void)state;
@@ -196,13 +270,13 @@ static void test_rubbish(void **state)
 static void test_work_is_bounded(void **state)
 {
 	(void)state;
-	/* All have one name and one key, so each may have issued each: factorially many paths.
-	 * All are pinned, and none is good, for the leaf has another name. */
+	/* All have one key, and each A may have issued each B, and each B each A: factorially
+	 * many paths. All are pinned, and none is good, for the leaf is for another name. */
 	struct chain c = { 0 };
 	struct dane_records r = { 0 };
-	send_one(&c, "CA", 0, "CA", 0, "DNS:other.example");
+	send_one(&c, "leaf", 1, "A", 0, "DNS:other.example");
 	while (c.num < CHAIN_MAX)
-		send_one(&c, "CA", 0, "CA", 0, NULL);
+		send_one(&c, c.num % 2 == 0 ? "A" : "B", 0, c.num % 2 == 0 ? "B" : "A", 0, NULL);
 	while (r.num < DANE_RECORDS_MAX) {
 		struct dane_records one = pin(&c, TLSA_DANE_TA, r.num + 1);
 		r.items[r.num++] = one.items[0];
@@ -212,6 +286,32 @@ static void test_work_is_bounded(void **state)
 	assert_int_not_equal(dane_verify(&r, &p, NULL, NULL), DANE_OK);
 	assert_in_range(checks, 1, 300);
 	chain_fini(&c);
+}
+
+static void test_addresses(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *san, *name;
+		enum dane_result result;
+	} cases[] = {
+		{ "IP:192.0.2.1", "192.0.2.1", DANE_OK },
+		{ "IP:2001:db8::1", "2001:db8:0::1", DANE_OK },
+		{ "IP:192.0.2.2", "192.0.2.1", DANE_NAME },
+		{ "DNS:192.0.2.1", "192.0.2.1", DANE_NAME },
+		{ "DNS:*.0.2.1", "192.0.2.1", DANE_NAME },
+		{ "IP:192.0.2.1", "mx.example.org", DANE_NAME },
+	};
+	for (size_t i = 0; i < NUM(cases); i++) {
+		struct chain c = { 0 };
+		send_one(&c, "leaf", 0, "CA", 1, cases[i].san);
+		send_one(&c, "CA", 1, "CA", 1, NULL);
+		struct dane_records r = pin(&c, TLSA_DANE_TA, 1);
+		struct dane_presented p = presented(&c);
+		p.names = &cases[i].name;
+		assert_int_equal(dane_verify(&r, &p, NULL, NULL), cases[i].result);
+		chain_fini(&c);
+	}
 }
 
 static void test_store(void **state)
@@ -258,7 +358,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_cross_signed), cmocka_unit_test(test_changed_key),     cmocka_unit_test(test_leaf_is_no_anchor),
-		cmocka_unit_test(test_rubbish),      cmocka_unit_test(test_work_is_bounded), cmocka_unit_test(test_store),
+		cmocka_unit_test(test_carried),      cmocka_unit_test(test_rules),
+		cmocka_unit_test(test_rubbish),      cmocka_unit_test(test_work_is_bounded), cmocka_unit_test(test_addresses),
+		cmocka_unit_test(test_store),
 	};
 	return cmocka_run_group_tests(tests, set_up, tear_down);
 }

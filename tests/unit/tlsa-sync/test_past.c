@@ -254,6 +254,24 @@ static void a_ttl_outlives_a_rotation_called_off(void **state)
 	assert_int_equal(facts_ttl_max(x->f), 86400);
 }
 
+/* The denial was given with two hours until a short while before DANE is off. */
+static void a_ttl_outlives_being_off(void **state)
+{
+	struct fix *x = steady(state);
+	assert_int_equal(ask(x, RQ_DISABLE), EC_OK);
+	x->ttl_s = 7200;
+	for (unsigned n = 0; x->f->off.gone.count_ms == 0 && n < 100; n++)
+		(void)fix_until(x, RO_NUM_STATES, RA_NUM_ACTIONS, 1);
+	look_often(x, 40, 300);
+	x->ttl_s = 60;
+	live(x, RO_DISABLED, RA_NONE);
+	assert_int_equal(facts_ttl_max(x->f), 7200);
+	look_often(x, 30, 600);
+	x->f->off.done = (struct stamp){ 0 };
+	live(x, RO_DISABLED, RA_NONE);
+	assert_int_equal(facts_ttl_max(x->f), 60); /* and no longer than it must */
+}
+
 /* ---- off, on the word of an old journal ---- */
 
 /* It knows generations 7 and 8; since then the key was rolled to 9, whose record is where no server that
@@ -359,6 +377,7 @@ int main(void)
 		HISTORY(a_swap_waits_for_a_removal_on_its_way),
 		HISTORY(a_forced_swap_waits_for_a_removal_on_its_way),
 		HISTORY(a_ttl_outlives_a_rotation_called_off),
+		HISTORY(a_ttl_outlives_being_off),
 		HISTORY(off_removes_the_record_of_every_key_there_is),
 		HISTORY(off_removes_nothing_on_old_news_alone),
 		HISTORY(off_in_two_parts),

@@ -253,9 +253,18 @@ static enum excuse excuse_of(const struct run *r, const struct trial *t)
 	return NONE;
 }
 
+/* Differences are explained, and rare all the same; three without an excuse are enough to read. */
+static bool is_bad(const struct run *r, size_t without_excuse)
+{
+	size_t excused = 0;
+	for (size_t i = 0; i < NONE; i++)
+		excused += r->excused[i];
+	return r->excused[NONE] >= without_excuse || excused > 5 + r->num / 50;
+}
+
 static void sort_out(struct run *r)
 {
-	for (size_t i = 0; i < r->num; i++) {
+	for (size_t i = 0; i < r->num && !is_bad(r, 3); i++) {
 		const struct trial *t = &r->trials[i];
 		r->verdicts[t->ours]++;
 		if (t->ours == t->theirs)
@@ -279,10 +288,7 @@ static int report(const struct run *r)
 	for (size_t i = 0; i < NUM_EXCUSES; i++)
 		printf("%s %s %zu", i == 0 ? "" : ",", excuses[i], r->excused[i]);
 	printf("\n");
-	size_t excused = 0;
-	for (size_t i = 0; i < NONE; i++)
-		excused += r->excused[i];
-	return r->excused[NONE] == 0 && excused <= 5 + r->num / 50 ? 0 : 1;
+	return is_bad(r, 1);
 }
 
 /* ---- JSON ---- */
@@ -335,7 +341,7 @@ static void find_openssl(struct run *r)
 
 int main(int argc, char **argv)
 {
-	struct run r = { .num = 3000, .seed = 1 };
+	struct run r = { .num = 2000, .seed = 1 };
 	bool json = false;
 	int option, status = 0;
 	while ((option = getopt(argc, argv, "n:s:j")) != -1) {

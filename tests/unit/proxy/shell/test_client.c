@@ -373,6 +373,12 @@ static void test_limits(void **state)
 	names[0] = label;
 	want = (struct tls_client_want){ .names = names, .num_names = 1 };
 	assert_int_equal(tls_client_new(&want, &c, NULL), EC_RANGE);
+	/* RFC 8461 4.2: a CA that everybody trusts says nothing without a name. */
+	names[0] = "mx1.example.org";
+	want = (struct tls_client_want){ .verify = TLS_CLIENT_NAMES, .store = world.all };
+	assert_int_equal(tls_client_new(&want, &c, NULL), EC_MISSING);
+	want = (struct tls_client_want){ .verify = TLS_CLIENT_NAMES, .names = names, .num_names = 1 };
+	assert_int_equal(tls_client_new(&want, &c, NULL), EC_MISSING);
 	assert_null(c);
 	tls_client_free(NULL);
 }

@@ -204,7 +204,8 @@ static void test_words(void **state)
 		char line[200];
 		struct control_request r;
 		(void)snprintf(line, sizeof line,
-		               "{\"do\":\"%s\",\"identity\":\"a\",\"generation\":1,\"algorithm\":\"rsa-3072\",\"chain\":\"x\"}",
+		               "{\"do\":\"%s\",\"identity\":\"a\",\"generation\":1,\"algorithm\":\"rsa-3072\",\"chain\":\"x\","
+		               "\"hop\":\"192.0.2.1:25\"}",
 		               control_word((enum control_command)i));
 		assert_int_equal(control_parse(slice_str(line), &r, NULL), EC_OK);
 		assert_int_equal(r.command, i);

@@ -1,10 +1,6 @@
 #include "proxy/super/stats.h"
 
-#include <ctype.h>
-#include <stdio.h>
-#include <stdlib.h>
-
-#include "tests/unit/unit.h"
+#include "tests/unit/proxy/super/shown.h"
 
 /* --- a small world to show ------------------------------------------------- */
 
@@ -44,13 +40,6 @@ static void world(void)
 		                        .num_workers = 3, .epoch = 7, .num_identities = 1, .num_allowed = 1 };
 }
 
-static char *text_of(enum ec ec, struct bytes *b)
-{
-	assert_int_equal(ec, EC_OK);
-	assert_int_equal(bytes_append(b, slice_of("", 1)), EC_OK);
-	return (char *)(uintptr_t)bytes_slice(b).p;
-}
-
 /* The exposition as stats_uv puts it together. */
 static enum ec metrics(struct bytes *b)
 {
@@ -77,6 +66,8 @@ static const struct {
 	{ "json show sessions", true, STATS_SESSIONS, true },
 	{ "JSON help", true, STATS_HELP, true },
 	{ "show errors", true, STATS_ERRORS, false },
+	{ "show connectors", true, STATS_CONNECTORS, false },
+	{ "json show report", true, STATS_REPORT, true },
 	{ "show metrics", true, STATS_METRICS, false },
 	{ "", false, 0, false },
 	{ "json", false, 0, true },
@@ -86,6 +77,8 @@ static const struct {
 	{ "json json help", false, 0, true },
 	{ "helpful", false, 0, false },
 	{ "show infos", false, 0, false },
+	{ "report", false, 0, false },
+	{ "show connectors store", false, 0, false },
 };
 
 static void command_lines(void **state)
@@ -102,7 +95,7 @@ static void command_lines(void **state)
 		if (lines[i].ok)
 			assert_int_equal(command, lines[i].command);
 		else
-			assert_non_null(strstr(why.text, "show identities"));
+			assert_non_null(strstr(why.text, "show identities, show sessions, show errors, show connectors, show report, show metrics;"));
 	}
 }
 
@@ -170,8 +163,7 @@ static void sessions_are_harmless(void **state)
 	const char *text = text_of(stats_sessions_text(list, 4, 1, &b), &b);
 	assert_non_null(strstr(text, "a?[2Jb??"));
 	assert_non_null(strstr(text, "and 4 more\n1 workers did not answer in time\n"));
-	for (const char *c = text; *c != '\0'; c++)
-		assert_true(*c == '\n' || isprint((unsigned char)*c));
+	assert_harmless(text);
 	bytes_fini(&b);
 	json_decref(list);
 }
@@ -232,17 +224,6 @@ static void json_is_complete(void **state)
 
 /* --- metrics ------------------------------------------------------------------------- */
 
-/* value_of finds the one sample whose name and labels are `series`. */
-static double value_of(const char *text, const char *series)
-{
-	size_t len = strlen(series);
-	for (const char *line = text; line != NULL && *line != '\0'; line = strchr(line, '\n'), line += line != NULL)
-		if (strncmp(line, series, len) == 0 && line[len] == ' ')
-			return strtod(line + len, NULL);
-	fail_msg("no series %s", series);
-	return 0;
-}
-
 static void metrics_add_up(void **state)
 {
 	(void)state;
@@ -262,54 +243,12 @@ static void metrics_add_up(void **state)
 	bytes_fini(&b);
 }
 
-static bool name_char(char c)
-{
-	return isalnum((unsigned char)c) || c == '_';
-}
-
-/* OpenMetrics 1.0, by its own words: every family is announced once by # TYPE before
- * its samples, which stand together; counters end in _total; the last line is # EOF. */
 static void metrics_are_open_metrics(void **state)
 {
 	(void)state;
 	world();
 	struct bytes b = { 0 };
-	char *text = text_of(metrics(&b), &b);
-	char family[128] = "", type[32] = "", seen[16384] = "";
-	bool eof = false;
-	for (char *line = strtok(text, "\n"); line != NULL; line = strtok(NULL, "\n")) {
-		assert_false(eof);
-		eof = strcmp(line, "# EOF") == 0;
-		if (eof)
-			continue;
-		if (strncmp(line, "# TYPE ", 7) == 0) {
-			char key[140];
-			assert_int_equal(sscanf(line, "# TYPE %127s %31s", family, type), 2);
-			(void)snprintf(key, sizeof key, " %s ", family);
-			assert_null(strstr(seen, key)); /* announced once, so its samples stand together */
-			strncat(seen, key, sizeof seen - strlen(seen) - 1);
-			continue;
-		}
-		if (strncmp(line, "# HELP ", 7) == 0 || strncmp(line, "# UNIT ", 7) == 0) {
-			assert_int_equal(strncmp(line + 7, family, strlen(family)), 0);
-			continue;
-		}
-		size_t len = 0;
-		while (name_char(line[len]))
-			len++;
-		const char *suffix = strcmp(type, "counter") == 0 ? "_total" : strcmp(type, "info") == 0 ? "_info" : "";
-		/* The info type's family has no _info of its own. */
-		assert_int_equal(len, strlen(family) + strlen(suffix));
-		assert_memory_equal(line, family, strlen(family));
-		assert_memory_equal(line + strlen(family), suffix, strlen(suffix));
-		const char *end = line[len] == '{' ? strchr(line, '}') : line + len - 1;
-		assert_non_null(end);
-		assert_true(end[1] == ' ');
-		char *stop = NULL;
-		(void)strtod(end + 2, &stop);
-		assert_true(stop != end + 2 && *stop == '\0');
-	}
-	assert_true(eof);
+	check_open_metrics(text_of(metrics(&b), &b));
 	bytes_fini(&b);
 }
 
