@@ -163,20 +163,20 @@ static enum ec check_pem(const char *path, struct slice text, struct why *why)
 	return ec;
 }
 
-static void check_ca(struct check *c, const struct config_connector *connector)
+static void check_ca(struct check *c, const char *key, struct config_mark mark, const char *path)
 {
 	struct why why = { 0 };
 	struct stat st;
 	struct bytes text = { 0 };
-	if (*connector->tls_ca == '\0')
+	if (*path == '\0')
 		return;
-	enum ec ec = read_file(connector->tls_ca, CA_FILE_MAX, &text, &st, &why);
+	enum ec ec = read_file(path, CA_FILE_MAX, &text, &st, &why);
 	if (ec == EC_OK)
-		ec = check_pem(connector->tls_ca, bytes_slice(&text), &why);
+		ec = check_pem(path, bytes_slice(&text), &why);
 	if (ec != EC_OK && *why.text == '\0')
-		(void)why_set(&why, ec, "%s cannot be read (%s)", connector->tls_ca, ec_text(ec));
+		(void)why_set(&why, ec, "%s cannot be read (%s)", path, ec_text(ec));
 	if (ec != EC_OK)
-		complain(c, ec, connector->tls_ca_mark, "connectors.tls_ca", &why);
+		complain(c, ec, mark, key, &why);
 	bytes_fini(&text);
 }
 
@@ -264,7 +264,10 @@ static void check_danegate(struct check *c)
 		}
 	}
 	for (size_t i = 0; i < c->cfg->num_connectors; i++)
-		check_ca(c, &c->cfg->connectors[i]);
+		check_ca(c, "connectors.tls_ca", c->cfg->connectors[i].tls_ca_mark, c->cfg->connectors[i].tls_ca);
+	check_ca(c, "mta_sts.ca", config_mark_of(c->cfg, "mta_sts.ca"), c->cfg->sts.ca);
+	if (c->cfg->sts.cache_dir[0] != '\0')
+		check_directory(c, "mta_sts.cache_dir", c->cfg->sts.cache_dir, true);
 }
 
 static void check_tlsa_sync(struct check *c)

@@ -242,7 +242,8 @@ static void progress_words(const struct facts *f, const struct policy *p, const 
 	else if (certify_trouble(f, p, now, &trouble))
 		*out = trouble;
 	else if (certificate_pinned(f, p, k, now))
-		(void)why_set(out, EC_OK, "the zone pins the one there is (3 0 1, 2 1 1): another one is got when no cache can hold that");
+		(void)why_set(out, EC_OK, "the zone pins the one there is (3 0 1, 2 1 1): another one is got when no cache can "
+		              "hold that");
 	else if (!all_have_told(f))
 		(void)why_set(out, EC_OK, "not before every server has told that it does not pin the one there is (3 0 1, 2 1 1)");
 	else
@@ -273,7 +274,8 @@ enum ec certify_renew(struct facts *f, const struct policy *p, struct stamp now,
 {
 	size_t before = f->num_renewals;
 	if (p->issuer == ISSUER_FILES)
-		return why_set(why, EC_UNSUPPORTED, "the certificate comes from files: put a new one there, of the same key, and danegate takes it");
+		return why_set(why, EC_UNSUPPORTED, "the certificate comes from files: put a new one there, of the same key, "
+		               "and danegate takes it");
 	if (renew_all(f, now) == 0)
 		return why_set(why, EC_BUSY, "danegate has not reported a certificate yet: ask again in a moment");
 	return why_set(why, EC_OK, "%s; the key and its records stay",

@@ -98,7 +98,8 @@ static void show_change(struct change *c, const json_t *answer)
 	/* a renewal goes on beside the states */
 	bool renewal = c->request.verb == REQUEST_RENEW, renews = json_is_true(json_object_get(answer, "renews"));
 	const char *state = !renewal ? text_of(answer, "state") : renews ? "RENEWING" : "RENEWED";
-	const char *why = !renewal ? text_of(answer, "why") : renews ? text_of(answer, "renewing") : "the certificate is installed; the key is the same";
+	const char *why = !renewal ? text_of(answer, "why")
+	                  : renews ? text_of(answer, "renewing") : "the certificate is installed; the key is the same";
 	const char *waiting_for = renewal ? why : text_of(answer, "waiting_for");
 	const char *trouble = text_of(answer, "trouble");
 	/* while it is looking there is nobody to wait for; that is no news */

@@ -286,20 +286,18 @@ void facts_gone(struct facts *f, struct stamp now)
 				later_of(&f->digests[d].signed_until, &f->digests[d].signed_count_ms, f->servers[s].signature_expires, now);
 }
 
-/* Was every record of the key ordered away, and none in again? */
-static bool ordered_away(const struct fact_digest *d)
+/* Did some server last answer with a set that the key would not match? */
+static bool lacking_somewhere(const struct facts *f, unsigned digest)
 {
-	bool away = false;
-	for (enum record_form form = 0; form < FORM_NUM; form++) {
-		if (d->added[form].count_ms > d->deleted[form].count_ms)
-			return false;
-		away = away || d->deleted[form].count_ms != 0;
-	}
-	return away;
+	for (size_t s = 0; s < f->num_servers; s++)
+		if (f->servers[s].answered.count_ms != 0 && !f->servers[s].alias &&
+		    !facts_digest_served(&f->digests[digest], &f->servers[s].set))
+			return true;
+	return false;
 }
 
-/* A record is put back: a server that gave no answer meanwhile may have served the set without it
- * for as long, by our own order. So each has to prove anew that it has it. */
+/* A record is put back that we had ordered away, or that somebody took out: a server that gave no answer
+ * meanwhile may have served the set without it for as long. So each has to prove anew that it has it. */
 static void put_back(struct facts *f, unsigned digest)
 {
 	for (size_t i = 0; i < f->num_agrees; i++)
@@ -315,7 +313,7 @@ void facts_update_sent(struct facts *f, const struct tlsa_set *adds, const struc
 	enum record_form form;
 	for (size_t i = 0; i < adds->num; i++) {
 		int d = facts_digest_of(f, &adds->items[i], &form);
-		if (d >= 0 && ordered_away(&f->digests[d]))
+		if (d >= 0 && lacking_somewhere(f, (unsigned)d))
 			put_back(f, (unsigned)d);
 		if (d >= 0)
 			f->digests[d].added[form] = now;

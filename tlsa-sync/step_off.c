@@ -47,8 +47,8 @@ static bool off_old_news(struct decide *c)
 	for (size_t i = 0; any && name[0] != '\0' && i < c->f->num_instances; i++) {
 		const struct fact_instance *in = &c->f->instances[i];
 		if (in->failed.count_ms != 0 || decide_due(c, in->heard, rollover_fresh_ms(c->p)))
-			return decide_wait(c, RO_WITHDRAWING, in->name, "%s gives no answer, and neither does %s: which records may be there is "
-			                   "known from one of them", name, in->name);
+			return decide_wait(c, RO_WITHDRAWING, in->name, "%s gives no answer, and neither does %s: which records may be "
+			                   "there is known from one of them", name, in->name);
 	}
 	return !any && decide_wait(c, RO_WITHDRAWING, name, "no server answers: %s: %s", name,
 	                           c->f->num_servers > 0 ? c->f->servers[0].words : "");

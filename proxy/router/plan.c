@@ -37,7 +37,7 @@ void plan_ask(struct plan *p, enum ask_kind kind, uint16_t host, const struct dn
 static void refuse_mx(struct plan *p, enum smtp_reply_id id, const char *why)
 {
 	p->mx_refused = id;
-	(void)snprintf(p->mx_why, sizeof p->mx_why, "%s", why);
+	(void)snprintf(p->mx_why, sizeof p->mx_why, "%.*s", (int)sizeof p->mx_why - 1, why);
 }
 
 static bool is_own_name(const struct plan *p, const char *text)

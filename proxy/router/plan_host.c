@@ -7,8 +7,11 @@
 
 static void refuse_host(struct host *h, enum smtp_reply_id id, const char *why)
 {
+	/* `why` may be the host's own words. */
+	size_t len = strnlen(why, sizeof h->why - 1);
 	h->refused = id;
-	(void)snprintf(h->why, sizeof h->why, "%s", why);
+	memmove(h->why, why, len);
+	h->why[len] = '\0';
 }
 
 bool host_text(const struct dns_name *name, char out[ROUTE_NAME_SIZE])

@@ -186,7 +186,8 @@ static void do_renew(struct request *q)
 	struct why why = { 0 };
 	enum ec ec = EC_OK;
 	if (settings->issuer != CONFIG_SELF_SIGNED)
-		ec = why_set(&why, EC_UNSUPPORTED, "the issuer of %s is not self-signed: only certificates of our own are signed here", q->id->name);
+		ec = why_set(&why, EC_UNSUPPORTED, "the issuer of %s is not self-signed: only certificates of our own are signed here",
+		             q->id->name);
 	else
 		ec = store_renew(q->c->s->keeper.store, q->id->name, q->number, q->algorithm, settings->certificate_life_ms / 1000,
 		                 supervisor_now(), &why);

@@ -110,6 +110,18 @@ static enum ec put_worker(const struct stats_worker *w, struct wall now, struct 
 	                    w->acknowledged ? "" : ", has not taken the newest keys yet", (unsigned long long)w->restarts);
 }
 
+static enum ec put_router(const struct stats_router *r, struct wall now, struct bytes *out)
+{
+	char age[STATS_AGE_SIZE];
+	stats_age(age, now.s - r->since.s);
+	if (!r->wanted)
+		return EC_OK;
+	if (r->pid == 0)
+		return bytes_format(out, "router           down for %s\n", age);
+	return bytes_format(out, "router           pid %lld, up %s, %u questions, restarted %llu times\n", (long long)r->pid, age, r->open,
+	                    (unsigned long long)r->restarts);
+}
+
 enum ec stats_info_text(const struct stats_info *i, struct bytes *out)
 {
 	char since[WALL_TEXT_SIZE], reloaded[WALL_TEXT_SIZE], age[STATS_AGE_SIZE];
@@ -130,7 +142,7 @@ enum ec stats_info_text(const struct stats_info *i, struct bytes *out)
 		                  (unsigned long long)i->num_errors);
 	for (size_t k = 0; ec == EC_OK && k < i->num_workers; k++)
 		ec = put_worker(&i->workers[k], i->now, out);
-	return ec;
+	return ec == EC_OK ? put_router(&i->router, i->now, out) : ec;
 }
 
 json_t *stats_info_json(const struct stats_info *i)
@@ -147,13 +159,16 @@ json_t *stats_info_json(const struct stats_info *i)
 	json_t *listen = json_array();
 	for (size_t k = 0; k < i->num_listen; k++)
 		json_array_append_new(listen, json_string(i->listen[k]));
-	return json_pack("{s:s,s:s,s:s,s:I,s:I,s:I,s:I,s:s,s:s,s:s,s:s,s:o,s:{s:s,s:s},s:I,s:I,s:I,s:I,s:o}", "program", "danegate",
+	const struct stats_router *r = &i->router;
+	json_t *router = !r->wanted ? NULL : json_pack("{s:I,s:b,s:I,s:I,s:i}", "pid", (json_int_t)r->pid, "up", r->pid != 0, "restarts",
+	                                               (json_int_t)r->restarts, "since", (json_int_t)r->since.s, "questions", (int)r->open);
+	return json_pack("{s:s,s:s,s:s,s:I,s:I,s:I,s:I,s:s,s:s,s:s,s:s,s:o,s:{s:s,s:s},s:I,s:I,s:I,s:I,s:o,s:o*}", "program", "danegate",
 	                 "version", i->version, "instance", i->instance, "pid", (json_int_t)i->pid, "now", (json_int_t)i->now.s,
 	                 "since", (json_int_t)i->since.s, "reloaded", (json_int_t)i->reloaded.s, "config_file", i->config_file,
 	                 "state", i->state, "why", i->state_why, "change", i->change, "listen", listen, "backend", "address",
 	                 i->backend, "state", i->backend_state, "epoch", (json_int_t)i->epoch, "identities",
 	                 (json_int_t)i->num_identities, "allowed", (json_int_t)i->num_allowed, "errors",
-	                 (json_int_t)i->num_errors, "workers", workers);
+	                 (json_int_t)i->num_errors, "workers", workers, "router", router);
 }
 
 /* --- identities ---------------------------------------------------------- */

@@ -27,6 +27,15 @@ struct stats_worker {
 	const char *why; /* down: why, and when it comes back */
 };
 
+/* struct stats_router is the process that looks next hops up. */
+struct stats_router {
+	bool wanted; /* a connector needs it; else it does not run and is not shown */
+	int64_t pid; /* 0 = down */
+	uint64_t restarts;
+	struct wall since;
+	unsigned open; /* questions under way */
+};
+
 struct stats_info {
 	const char *version;
 	const char *instance;
@@ -44,6 +53,7 @@ struct stats_info {
 	const char *backend_state; /* "up", "down: …", "not asked yet" */
 	const struct stats_worker *workers;
 	size_t num_workers;
+	struct stats_router router;
 	uint64_t epoch;
 	size_t num_identities;
 	size_t num_allowed;

@@ -7,6 +7,7 @@
 
 #include "proxy/super/stats.h"
 #include "proxy/super/supervisor_uv.h"
+#include "proxy/super/ways_uv.h"
 
 enum { STATS_LINE_MAX = 1024, WORKERS_MAX = 256 };
 
@@ -64,6 +65,10 @@ static void picture_workers(struct supervisor *s, struct picture *p)
 	}
 	p->info.workers = p->workers;
 	p->info.num_workers = num;
+	const struct ways_facts router = ways_facts(s->ways);
+	p->info.router = (struct stats_router){
+		.wanted = router.wanted, .pid = router.pid, .restarts = router.restarts, .since = router.since, .open = router.open,
+	};
 }
 
 static void picture_identities(struct supervisor *s, struct picture *p)

@@ -13,10 +13,13 @@ def crash_in_each(sync, states):
     """Kills tlsa-sync in every state on the way to the last of `states`, the first time that the state is seen, and
     starts it again each time. Some pass too quickly to be seen. Returns those in which it was killed."""
     hit = set()
+
+    def new_state():
+        state = sync.state_now()
+        return state if state in states and state not in hit else None
+
     while states[-1] not in hit:
-        state = wait_until(lambda: next((s for s in states if s not in hit and s == sync.state_now()), None), 60,
-                           f"one of {set(states) - hit}", every_s=0.01)
-        hit.add(state)
+        hit.add(wait_until(new_state, 60, f"one of {set(states) - hit}", every_s=0.01))
         sync.crash()
         sync.start()
     return hit

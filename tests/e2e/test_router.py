@@ -2,15 +2,20 @@
 can say. Who asks is the test, over the wire on which the supervisor asks otherwise."""
 
 import json
-import os
+import shutil
 import signal
-import time
+import smtplib
+import socket
+from pathlib import Path
 
 import pytest
 
-from lab.proc import RUN, wait_until
-from lab.programs import sanitizer_reports
+from lab.pin import make_certificate
+from lab.postfix import HandMx
+from lab.proc import RUN, children_of, run, send_signal, wait_until
+from lab.programs import Danegate, sanitizer_env, sanitizer_reports, to_yaml
 from lab.routing import MX, POLICY, SELF_SIGNED, SILENT, PolicyHost, Router, RouterDns, make_ca, policy, summary
+from lab.zones import BACKEND
 
 STS_NAMES = ["enforce", "testing", "off", "other", "selfsigned", "missing", "redirect", "html", "huge", "junk", "cut", "slow",
              "norecord", "kept", "dying", "renewed"]
@@ -27,8 +32,14 @@ CONNECTORS = [
 
 
 @pytest.fixture(scope="module")
-def dns():
-    made = RouterDns().start()
+def certificate():
+    """Certificate, key and '3 1 1 …' of the Postfix that the hosts lead to."""
+    return make_certificate("router-mx", "pinned.mail.lab")
+
+
+@pytest.fixture(scope="module")
+def dns(certificate):
+    made = RouterDns(pinned=certificate[2]).start()
     yield made
     made.stop()
 
@@ -246,6 +257,111 @@ def test_a_silent_policy_host_holds_mail_up_for_a_bounded_time(dns, hosts, route
     assert "did not answer in time" in router.log_text() or "slow.sts.lab" in router.log_text()
 
 
-def test_dane_does_not_wait_for_a_policy(dns, hosts, router):
-    """DANE outranks MTA-STS: where it speaks, nobody waits for a policy host."""
-    assert summary(router.ask("sts", "d-dane.mail.lab")) == "dane.mail.lab must dane"
+def test_dane_does_not_wait_for_a_policy(router):
+    """DANE outranks MTA-STS: where it speaks, nobody waits for a policy host, here one that takes connections and says
+    nothing. That its fetch fails is said later."""
+    with socket.create_server((SILENT, 443)):
+        assert summary(router.ask("sts", "d-dane.mail.lab")) == "dane.mail.lab must dane"
+        assert "mta-sts-fetch" not in router.log_text()
+        wait_until(lambda: "did not answer in time; mail goes on without" in router.log_text(), 20, "the fetch to be given up")
+
+
+# --- danegate --check --probe
+
+
+def probe(dns, connectors):
+    """Its exit status, and hop -> title -> cell."""
+    where = RUN / "probe"
+    shutil.rmtree(where, ignore_errors=True)
+    where.mkdir()
+    config = {"state_dir": str(where), "proxy": {"hostname": "edge.lab.test", "control_socket": str(where / "c"), "stats_socket": str(where / "s")},
+              "identities": [{"name": "edge.lab.test"}], "dns": dns.config(), "connectors": connectors}
+    (where / "danegate.yaml").write_text(to_yaml(config) + "\n")
+    done = run(Danegate.path(), "-c", where / "danegate.yaml", "--check", "--probe", check=False, env=sanitizer_env(), timeout=120)
+    lines = done.stdout.splitlines()
+    assert lines, done.stderr
+    titles = ["as configured", "tls none", "tls opp.", "tls require", "dane none", "dane opp.", "dane mandatory", "sts none", "sts opp."]
+    starts = [lines[0].index(t) for t in titles] + [None]
+    rows = {}
+    for line in lines[1:]:
+        if len(line.split()) > len(titles) and ": " not in line:
+            rows[line.split()[2]] = {t: line[a:b].strip() for t, a, b in zip(titles, starts, starts[1:])}
+    return done.returncode, rows, done.stdout
+
+
+def test_a_dry_run_says_what_each_mode_would_do(dns, certificate):
+    mx = HandMx(*certificate[:2]).start()
+    try:
+        good = {"name": "good", "domains": ["d-pinned.mail.lab", "d-plain.mail.lab", "d-dane.mail.lab", "d-bogustlsa.mail.lab", "d-unusable.mail.lab"],
+                "next_hops": [{"to": "mx"}]}
+        status, rows, text = probe(dns, [good])
+        same = {"tls none": "local", "tls opp.": "encrypted", "tls require": "451 4.7.5", "dane none": "encrypted", "sts none": "encrypted", "sts opp.": "encrypted"}
+        assert rows["pinned.mail.lab:25"] == {**same, "as configured": "dane", "dane opp.": "dane", "dane mandatory": "dane"}, text
+        assert rows["plain.mail.lab:25"] == {**same, "as configured": "encrypted", "dane opp.": "encrypted", "dane mandatory": "451 4.7.323"}, text
+        assert rows["dane.mail.lab:25"] == {**same, "as configured": "451 4.7.323", "dane opp.": "451 4.7.323", "dane mandatory": "451 4.7.323"}, text
+        assert rows["bogustlsa.mail.lab:25"] == {**same, "as configured": "451 4.7.324", "dane opp.": "451 4.7.324", "dane mandatory": "451 4.7.324"}, text
+        assert rows["unusable.mail.lab:25"] == {**same, "as configured": "encrypted", "dane opp.": "encrypted", "dane mandatory": "451 4.7.323"}, text
+        assert status == 1  # one of its domains has no way
+        assert probe(dns, [{**good, "domains": good["domains"][:2]}])[0] == 0
+        assert "dane.mail.lab:25: 451 4.7.323: " in text
+    finally:
+        mx.stop()
+    status, rows, text = probe(dns, [{"name": "gone", "domains": ["*"], "next_hops": [{"to": "pinned.mail.lab:25"}]}])
+    assert status == 1 and set(rows["pinned.mail.lab:25"].values()) == {"451 4.4.1"}, text
+    assert not sanitizer_reports()
+
+
+# --- the process, as danegate keeps it
+
+
+@pytest.fixture
+def edge(dns, certificate):
+    mx = HandMx(*certificate[:2]).start()
+    made = Danegate(backend=f"{BACKEND}:2525", changes={
+        "dns": dns.config(), "backend": {"address": None},
+        "connectors": [{"name": "mail", "domains": ["d-pinned.mail.lab"], "next_hops": [{"to": "mx"}]}],
+    })
+    yield made.start_serving()
+    status = made.stop()
+    mx.stop()
+    assert not sanitizer_reports() and status == 0
+
+
+def routers(edge):
+    return [p for p in children_of(edge.proc.pid) if Path(f"/proc/{p}/comm").read_text().strip() == "danegate-router"]
+
+
+def rcpt(edge, domain="d-pinned.mail.lab"):
+    """(code, text) of RCPT."""
+    with smtplib.SMTP(edge.address, 25, local_hostname="client.lab", timeout=60) as smtp:
+        smtp.ehlo()
+        smtp.mail("a@client.lab")
+        return smtp.rcpt(f"b@{domain}")
+
+
+# What the Postfix behind says to a recipient that is not its own: the route led there.
+THERE = (554, b"5.7.1 <b@d-pinned.mail.lab>: Relay access denied")
+
+
+def test_a_router_that_dies_is_replaced(edge):
+    wait_until(lambda: rcpt(edge) == THERE, 20, "a recipient to be carried on")
+    old = routers(edge)
+    assert len(old) == 1
+    send_signal(old, signal.SIGKILL)
+    wait_until(lambda: len(routers(edge)) == 1 and routers(edge) != old, 20, "another router")
+    assert "signal 9" in edge.proc.log_text()
+    # Workers know their routes for a while; another domain needs the router, at once.
+    assert rcpt(edge, "null.mail.lab")[0] == 550  # no connector
+    wait_until(lambda: rcpt(edge) == THERE, 20, "a recipient to be carried on again")
+
+
+def test_the_router_runs_only_while_it_is_needed(edge):
+    assert len(routers(edge)) == 1
+    edge.change_config({"connectors": [{"name": "mail", "domains": ["d-pinned.mail.lab"], "next_hops": [{"to": f"{MX}:25"}]}]})
+    assert edge.control(do="reload")["ok"]
+    wait_until(lambda: routers(edge) == [], 20, "the router to end")
+    assert rcpt(edge) == THERE
+    edge.change_config({"connectors": [{"name": "mail", "domains": ["d-pinned.mail.lab"], "next_hops": [{"to": "pinned.mail.lab:25"}]}]})
+    assert edge.control(do="reload")["ok"]
+    wait_until(lambda: len(routers(edge)) == 1, 20, "the router to run again")
+    assert rcpt(edge) == THERE

@@ -16,6 +16,7 @@ static const struct {
 	ROWS(ttls, num_ttls),
 	ROWS(addresses, num_addresses),
 	ROWS(probes, num_probes),
+	ROWS(renewals, num_renewals),
 };
 
 size_t facts_stretches(const struct facts *f, struct stretch out[STRETCHES_MAX])

@@ -125,8 +125,9 @@ void issue_check_swap(struct drive *d, unsigned instance, uint64_t generation)
 
 bool issue_all_good(const struct drive *d)
 {
-	for (unsigned i = 0; i < d->w->num_instances; i++)
-		if (d->policy.issuer == ISSUER_COMMAND && !good(world_gen(d->w, i, d->w->instances[i].presented), true_wall_s(d->w), true_wall_s(d->w)))
+	int64_t now_s = true_wall_s(d->w);
+	for (unsigned i = 0; d->policy.issuer == ISSUER_COMMAND && i < d->w->num_instances; i++)
+		if (!good(world_gen(d->w, i, d->w->instances[i].presented), now_s, now_s))
 			return false;
 	return true;
 }

@@ -5,13 +5,12 @@ The hosts are not on loopback, so that mail in clear counts as such: their addre
 
 import collections
 import re
-import ssl
 
 from . import nameservers as ns
 from .pin import spki_digest_of_pem
-from .postfix import MaildirBackend, Sender
-from .proc import RUN, run
-from .routing import MX, POLICY, ROOT, RouterDns, zone
+from .postfix import MaildirBackend, Sender, greets
+from .proc import RUN, LabError, run, wait_until
+from .routing import MX, RouterDns, zone
 
 RESOLVER = "127.25.1.53"
 SENDER = "127.25.1.40"
@@ -158,29 +157,23 @@ class FreeSender(Sender):
     LEVELS = {"none": "may", "opportunistic": "dane", "mandatory": "dane-only"}
 
     def __init__(self, settings=None, services=""):
-        super().__init__("free-sender", SENDER)
-        routes = self.dir / "routes"
+        routes = RUN / "free-sender" / "routes"
+        super().__init__("free-sender", SENDER, {"transport_maps": f"regexp:{routes}", **(settings or {})})
         routes.write_text(f"/^edge.*@/ edge:[{EDGE}]\n" + "".join(f"/[@.]{m}\\./ {m}:\n" for m in self.LEVELS))
-        with open(self.dir / "main.cf", "a", encoding="ascii") as main:
-            more = {"transport_maps": f"regexp:{routes}", "smtp_tls_security_level": "may", **(settings or {})}
-            main.write("".join(f"{k} = {v}\n" for k, v in more.items()))
         with open(self.dir / "master.cf", "a", encoding="ascii") as master:
-            master.write("edge unix - - n - - smtp\n" + services)
+            master.write("edge unix - - n - - smtp\n  -o smtp_tls_security_level=may\n" + services)
             for mode, level in self.LEVELS.items():
                 master.write(f"{mode} unix - - n - - smtp\n  -o smtp_tls_security_level={level}\n")
-        (self.dir / "resolv.conf").write_text(f"nameserver {RESOLVER}\noptions edns0 trust-ad\n")
-
-    def command(self, *words):
-        return inside(self.dir / "resolv.conf", "script", "-qec", f"postfix -c {self.dir} {' '.join(words)}", "/dev/null")
+        self.resolv_conf = self.dir / "resolv.conf"
+        self.resolv_conf.write_text(f"nameserver {RESOLVER}\noptions edns0 trust-ad\n")
 
     def start(self):
         """In a mount namespace of its own, where /etc/resolv.conf is another."""
-        from . import postfix  # its waiting for the greeting
-
-        done = run(*self.command("start"), check=False)
-        assert done.returncode == 0, done.stdout + self.log_tail()
-        for host, port in self.listeners:
-            postfix.wait_until(lambda h=host, p=port: postfix.greets(h, int(p)), 15, f"the sender to greet on {host}:{port}")
+        command = f"postfix -c {self.dir} start"
+        done = run(*inside(self.resolv_conf, "script", "-qec", command, "/dev/null"), check=False)
+        if done.returncode != 0:
+            raise LabError(f"the sender did not start: {done.stdout}{self.log_tail()}")
+        wait_until(lambda: greets(self.address, 25), 15, "the sender to greet")
         return self
 
 

@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 from . import zones
-from .postfix import greets
+from .postfix import greets, listens
 from .proc import RUN, Proc, run, wait_until
 
 HOME = Path("/opt/beside/opensmtpd")
@@ -17,7 +17,7 @@ OWNER = "nobody"
 CONFIG = """smtp max-message-size "100M"
 smtp limit max-mails 100000
 smtp limit max-rcpt 100000
-listen on {address} port {port} hostname {name}.{zone}
+listen on {address} port {port} hostname {name}.{zone}{options}
 table users {{ "@" = "{owner}" }}
 action "store" maildir "{mailbox}" virtual <users> user {owner}
 match from any for domain "{domain}" action "store"
@@ -25,12 +25,13 @@ match from any for domain "{domain}" action "store"
 
 
 class OpenSmtpdBackend:
-    """Accepts mail for example.lab in clear, every recipient's copy in one Maildir. There can be one of it."""
+    """Accepts mail for example.lab in clear, every recipient's copy in one Maildir. There can be one of it. With
+    `options` proxy-v2 it takes nobody's word but a PROXY header's, and greets nobody before one."""
 
     plain = True
 
-    def __init__(self, name="opensmtpd", address=zones.FAKE_BACKEND, port=2529):
-        self.name, self.address, self.port = name, address, port
+    def __init__(self, name="opensmtpd", address=zones.FAKE_BACKEND, port=2529, options=""):
+        self.name, self.address, self.port, self.options = name, address, port, options
         self.dir = RUN / name
         self.log = self.dir / "smtpd.log"
         mailbox = Path("/var/mail") / f"lab-{name}"
@@ -48,13 +49,14 @@ class OpenSmtpdBackend:
             libexec.symlink_to(HOME / "usr/libexec/opensmtpd")
         self.config = self.dir / "smtpd.conf"
         self.config.write_text(CONFIG.format(address=address, port=port, name=name, zone=zones.ZONE, domain=zones.DOMAIN,
-                                             owner=OWNER, mailbox=mailbox))
+                                             options=" " + options if options else "", owner=OWNER, mailbox=mailbox))
         self.proc = Proc([HOME / "usr/sbin/smtpd", "-d", "-f", self.config], self.log)
 
     def start(self):
         run(HOME / "usr/sbin/smtpd", "-n", "-f", self.config)
         self.proc.start()
-        wait_until(lambda: self.proc.must_run() and greets(self.address, self.port), 15, f"OpenSMTPD to greet ({self.log})")
+        answers = listens if "proxy-v2" in self.options else greets
+        wait_until(lambda: self.proc.must_run() and answers(self.address, self.port), 15, f"OpenSMTPD to greet ({self.log})")
         return self
 
     def stop(self):

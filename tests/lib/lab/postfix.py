@@ -130,6 +130,11 @@ def greets(host, port):
         return s.recv(512).startswith(b"220")
 
 
+def listens(host, port):
+    socket.create_connection((host, port), timeout=2).close()
+    return True
+
+
 QUEUED = re.compile(r"postfix/cleanup\[\d+\]: (\w+): message-id=<([^>]*)@id\.lab>")
 OUTCOME = re.compile(r"postfix/\w+\[\d+\]: (\w+): to=<[^>]*>,.* status=(\w+) (\(.*\))$")
 UNSURE = re.compile(r"postfix/smtp\[\d+\]: (\w+): .*message may be sent more than once")
@@ -140,7 +145,7 @@ class Sender(Postfix):
     """Sends with `dane-only`: no delivery unless the server's key matches a validated TLSA record.
     Reads its own log into counts; ids are the local parts of Message-IDs at id.lab."""
 
-    def __init__(self, name="sender", address=zones.SENDER):
+    def __init__(self, name="sender", address=zones.SENDER, settings=None):
         super().__init__(name, {f"{address}:25": []}, {
             "myhostname": f"sender.{zones.ZONE}",
             "smtp_bind_address": address,
@@ -160,6 +165,7 @@ class Sender(Postfix):
             "maximal_backoff_time": "4s",
             "queue_run_delay": "2s",
             "bounce_queue_lifetime": "0",
+            **(settings or {}),
         })
         self.address = address
         self.id_of = {}  # queue id -> message id

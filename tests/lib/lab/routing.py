@@ -13,13 +13,13 @@ import threading
 from . import nameservers as ns
 from .proc import RUN, LabError, run, slowness, wait_until
 from .programs import bin_dir, sanitizer_env, to_yaml
-from .zones import soa
+from .zones import HAND_MX, soa
 
 ROOT = "127.25.1.1"  # serves everything
 SILENT = "127.25.1.2"  # nobody is there
 POLICY = "127.25.1.80"  # the policy hosts
 SELF_SIGNED = "127.25.1.81"  # one whose certificate nobody vouches for
-MX = "127.25.1.25"
+MX = HAND_MX  # where a Postfix is, in the tests that start one
 
 RECORD = "3 1 1 " + "0123456789abcdef" * 4
 UNUSABLE = "1 1 1 " + "0123456789abcdef" * 4
@@ -62,7 +62,8 @@ empty TXT "nothing else"
 class RouterDns:
     """root, lab., mail.lab., sts.lab. signed; insecure.lab not; broken.lab with a DS of nothing; dead.lab is not served."""
 
-    def __init__(self):
+    def __init__(self, pinned=RECORD):
+        """`pinned` is the record of pinned.mail.lab."""
         signed = ("lab", "mail.lab", "sts.lab", "broken.lab")
         lines = "  - domain: .\n    file: root.zone\n    template: signed\n"
         lines += "".join(f"  - domain: {z}.\n    file: {z}.zone\n    template: signed\n" for z in signed)
@@ -76,7 +77,8 @@ class RouterDns:
         self.write("insecure.lab", zone("insecure.lab", host))
         self.write("broken.lab", zone("broken.lab", host))
         self.write("bogustlsa", zone("_tcp.bogustlsa.mail.lab", f"_25 TLSA {RECORD}"))
-        self.write("mail.lab", mail_zone())
+        self.write("mail.lab", mail_zone(f"pinned A {MX}\n_25._tcp.pinned TLSA {pinned}\nd-pinned MX 10 pinned\n"
+                                              f"_mta-sts.d-dane TXT \"v=STSv1; id=1\"\nmta-sts.d-dane A {SILENT}\n"))
         self.sts = {}
         self.write("sts.lab", self.sts_zone())
         children = "".join(f"{z} NS a.root-servers\n" for z in ("mail", "sts", "insecure", "broken"))

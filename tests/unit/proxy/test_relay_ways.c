@@ -429,6 +429,12 @@ static void ledger_is_bounded(void **state)
 	}
 	assert_true(names_num(&l.rows) <= LEDGER_MAX + 1);
 	assert_int_equal(row(&l, "c:*")->trusts[TRUST_CLEAR], 500);
+	for (int i = 0; i < LEDGER_MAX + 500; i++) {
+		(void)snprintf(domain, sizeof domain, "c%d", i);
+		ledger_note(&l, domain, SLICE_LIT("d.example"), TRUST_CLEAR, SMTP_WHY_NONE);
+	}
+	assert_true(names_num(&l.rows) <= 2 * LEDGER_MAX);
+	assert_non_null(row(&l, "c0:*"));
 	ledger_fini(&l);
 }
 

@@ -109,6 +109,28 @@ static void a_silent_server_proves_anew_what_was_put_back(void **state)
 	assert_int_equal(age_left_s(x, 0, 8), 7200);
 }
 
+/* The same when somebody else took the record out, and two servers told. */
+static void a_silent_server_proves_anew_what_somebody_took_out(void **state)
+{
+	struct fix *x = steady(state);
+	struct tlsa t = fix_record(0, 8, 0);
+	take_out(x, 0, t);
+	take_out(x, 1, t);
+	look_at_servers(x, 5);
+	silence(x, 2);
+	live(x, RO_SPREADING, RA_UPDATE); /* it serves the set, and gives us no answer */
+	send_change(x, OUTCOME_OK, NULL);
+	x->served[0] = x->served[1] = x->served[2];
+	for (unsigned n = 0; n < 3; n++) {
+		fix_pass(x, 5);
+		fix_answer(x, 0);
+		fix_answer(x, 1);
+	}
+	fix_pass(x, 300);
+	look_often(x, 3, 0);
+	assert_int_equal(age_left_s(x, 0, 8), 7200);
+}
+
 /* The machine was asleep, or a copy of it was brought back: the clock that counts has hardly moved. What
  * was seen before may be as old as the other clock says. */
 static void what_was_seen_before_a_sleep_is_old(void **state)
@@ -369,6 +391,7 @@ int main(void)
 		HISTORY(nothing_is_removed_while_a_server_is_silent),
 		HISTORY(the_configured_ttl_counts_though_nobody_remembers_it),
 		HISTORY(a_silent_server_proves_anew_what_was_put_back),
+		HISTORY(a_silent_server_proves_anew_what_somebody_took_out),
 		HISTORY(what_was_seen_before_a_sleep_is_old),
 		HISTORY(an_old_roll_ends),
 		HISTORY(an_old_rollback_never_goes_forward),

@@ -583,23 +583,6 @@ static void test_endless_handshake(void **state)
 	server_fini(&s);
 }
 
-/* A ticket is an invitation to show no certificate the next time. */
-static void test_no_resumption(void **state)
-{
-	(void)state;
-	for (unsigned k = 0; k < 4; k++) {
-		struct server s;
-		struct sink sink = { 0 };
-		connect_to(&s, k % 2 == 0 ? T12 : T13, 0);
-		assert_int_equal(SSL_session_reused(s.ssl), 0);
-		assert_int_equal(SSL_write(s.ssl, "x", 1), 1);
-		to_client(&s, 0, drain, &sink); /* with the tickets of TLS 1.3 */
-		assert_true(slice_eq(bytes_slice(&sink.got), SLICE_LIT("x")));
-		bytes_fini(&sink.got);
-		server_fini(&s);
-	}
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -607,7 +590,6 @@ int main(void)
 		cmocka_unit_test(test_limits),      cmocka_unit_test(test_stores),      cmocka_unit_test(test_data),
 		cmocka_unit_test(test_ends),        cmocka_unit_test(test_damaged),     cmocka_unit_test(test_clear_text),
 		cmocka_unit_test(test_tiny_records), cmocka_unit_test(test_key_updates), cmocka_unit_test(test_endless_handshake),
-		cmocka_unit_test(test_no_resumption),
 	};
 	return cmocka_run_group_tests(tests, set_up, tear_down);
 }

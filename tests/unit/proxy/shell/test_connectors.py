@@ -101,6 +101,7 @@ class Choosing(Case):
             client.say("DATA", 354)
             client.say(".", 250)
         self.assertEqual((one.connections, two.connections), (3, 2))
+        self.worker.ledger("one", "", {"local": 3})  # one of them on a link that was there
         until(lambda: one.quits == 2 and two.quits == 2)
 
     def test_a_refused_recipient_does_not_bind(self):
@@ -123,6 +124,12 @@ class Choosing(Case):
         self.assertIn("8BITMIME", offers)
         self.assertIn("SIZE 1000", offers)
         self.assertNotIn("SMTPUTF8", offers)
+
+    def test_offers_nothing_for_one_not_seen_yet(self):
+        one, silent = Backend(), Backend(greeting="MUTE")
+        self.begin(connector("one", [one], ["one.example"]), connector("two", [silent], ["two.example"]))
+        until(lambda: one.quits == 1)
+        self.assertNotIn("SMTPUTF8", self.client().say("EHLO x", 250))
 
     def test_limit_of_connections(self):
         one = Backend()
@@ -232,6 +239,15 @@ class Tls(Case):
         self.deliver("encrypted")
         self.assertEqual(store.secure, 2)
         self.assertEqual([c.split()[0] for c in store.commands if c != b"QUIT\r\n"][-5:], [b"STARTTLS", b"EHLO", b"MAIL", b"RCPT", b"DATA"])
+
+    def test_without_a_proof_no_requiretls(self):
+        """RFC 8689 4.2.1: the next hop's certificate must have been verified; being encrypted is not enough."""
+        store = Backend(OFFERS + ("REQUIRETLS",), tls=HOST.context)
+        self.begin(connector(to=[store]))
+        until(lambda: store.quits == 1)
+        client = self.client().secure()
+        self.assertNotIn("REQUIRETLS", client.say("EHLO x", 250))
+        client.say("MAIL FROM:<a@example.com> REQUIRETLS", 555)
 
     def test_opportunistic_where_there_is_none(self):
         for store in (Backend(), Backend(tls=HOST.context, STARTTLS="454 4.7.0 not now")):
@@ -398,6 +414,21 @@ class Routes(Case):
         client = self.recipient("b@one.example", hops=[hop(store)])
         client.expect(250)
         self.assertIn("4.5.3", client.say("RCPT TO:<b@two.example>", 452))
+
+    def test_next_transaction_to_another_domain(self):
+        one, two = Backend(), Backend()
+        self.begin_mx()
+        client = self.recipient("b@one.example", hops=[hop(one)])
+        client.expect(250)
+        client.say("DATA", 354)
+        client.say(".", 250)
+        client.say("MAIL FROM:<a@example.com>", 250)
+        client.raw(b"RCPT TO:<b@two.example>\r\n")
+        self.assertEqual(self.worker.answer_route(ttl_ms=60000, sts_mode="none", hops=[hop(two)])["domain"], "two.example")
+        client.expect(250)
+        client.say("DATA", 354)
+        client.say(".", 250)
+        self.assertEqual((len(one.messages), len(two.messages)), (1, 1))
 
     def test_an_answer_that_makes_no_sense(self):
         self.begin_mx()

@@ -3,8 +3,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "proxy/relay/health.h"
 #include "tests/unit/unit.h"
 
+#define DRAIN(hop) "{\"do\":\"drain\",\"hop\":" hop "}"
 #define PEM "-----BEGIN CERTIFICATE-----\nMA==\n"
 
 /* Every form of a request, and what is read of it. */
@@ -45,6 +47,28 @@ static void assert_text(const char *got, const char *want)
 		assert_string_equal(got, want);
 }
 
+static const struct {
+	const char *line;
+	enum control_command command;
+	const char *hop;
+} hops[] = {
+	{ DRAIN("\"mx1.example.org:25\""), CONTROL_DRAIN, "mx1.example.org:25" },
+	{ DRAIN("\"unix:/run/dovecot/lmtp\""), CONTROL_DRAIN, "unix:/run/dovecot/lmtp" },
+	{ "{\"do\":\"undrain\",\"hop\":\"[2001:db8::1]:25\"}", CONTROL_UNDRAIN, "[2001:db8::1]:25" },
+};
+
+static void test_hops(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < NUM(hops); i++) {
+		struct control_request r;
+		assert_int_equal(control_parse(slice_str(hops[i].line), &r, NULL), EC_OK);
+		assert_int_equal(r.command, hops[i].command);
+		assert_text(r.hop, hops[i].hop);
+		control_fini(&r);
+	}
+}
+
 static void test_every_request(void **state)
 {
 	(void)state;
@@ -59,6 +83,7 @@ static void test_every_request(void **state)
 		assert_true(r.from == good[i].from);
 		assert_int_equal(r.algorithm, good[i].algorithm);
 		assert_text(r.chain, good[i].chain);
+		assert_null(r.hop);
 		control_fini(&r);
 		assert_null(r.json);
 	}
@@ -92,7 +117,7 @@ static const struct {
 	{ "{\"do\":7}", EC_SYNTAX, "\"do\" is not a text" },
 	{ "{\"do\":[\"report\"]}", EC_SYNTAX, "\"do\" is not a text" },
 	{ "{\"do\":\"\"}", EC_SYNTAX, "\"do\" is not a text" },
-	{ "{\"do\":\"Report\"}", EC_UNKNOWN_KEY, "there are hello, report, prepare, csr, install, renew, swap, retire, reload" },
+	{ "{\"do\":\"Report\"}", EC_UNKNOWN_KEY, "there are hello, report, prepare, csr, install, renew, swap, retire, reload, drain, undrain" },
 	{ "{\"do\":\"report \"}", EC_UNKNOWN_KEY, "unknown \"do\"" },
 	{ "{\"do\":\"shutdown\"}", EC_UNKNOWN_KEY, "unknown \"do\"" },
 	{ "{\"do\":\"prepare\"}", EC_MISSING, "\"identity\" is missing" },
@@ -117,6 +142,14 @@ static const struct {
 	  "\"chain\" is not a text" },
 	{ "{\"do\":\"install\",\"identity\":\"a\",\"generation\":1,\"algorithm\":\"rsa-3072\",\"chain\":\"\"}", EC_SYNTAX,
 	  "\"chain\" is not a text" },
+	{ "{\"do\":\"drain\"}", EC_MISSING, "\"hop\" is missing" },
+	{ "{\"do\":\"undrain\",\"identity\":\"a\"}", EC_MISSING, "\"hop\" is missing" },
+	{ DRAIN("7"), EC_SYNTAX, "\"hop\" is not a text" },
+	{ DRAIN("\"\""), EC_SYNTAX, "\"hop\" is not a text" },
+	{ DRAIN("\"a b:25\""), EC_SYNTAX, "not a next hop" },
+	{ DRAIN("\"a:25\\n\""), EC_SYNTAX, "not a next hop" },
+	{ DRAIN("\"\\u001b[2J\""), EC_SYNTAX, "not a next hop" },
+	{ DRAIN("\"m\xc3\xa4x:25\""), EC_SYNTAX, "not a next hop" },
 	{ SWAP("\"7\""), EC_SYNTAX, "not a whole number" },
 	{ SWAP("7.0"), EC_SYNTAX, "not a whole number" },
 	{ SWAP("true"), EC_SYNTAX, "not a whole number" },
@@ -185,6 +218,24 @@ static void test_length_of_identity(void **state)
 	refused(slice_str(line), EC_RANGE, "longer than a host name");
 }
 
+/* 263 octets are the longest name of a hop: tries.h writes no longer ones. */
+static void test_length_of_hop(void **state)
+{
+	(void)state;
+	char line[400], name[HEALTH_NAME_SIZE + 1];
+	struct control_request r;
+	memset(name, 'x', sizeof name);
+	name[HEALTH_NAME_SIZE - 1] = '\0';
+	(void)snprintf(line, sizeof line, DRAIN("\"%s\""), name);
+	assert_int_equal(control_parse(slice_str(line), &r, NULL), EC_OK);
+	assert_string_equal(r.hop, name);
+	control_fini(&r);
+	name[HEALTH_NAME_SIZE - 1] = 'x';
+	name[HEALTH_NAME_SIZE] = '\0';
+	(void)snprintf(line, sizeof line, DRAIN("\"%s\""), name);
+	refused(slice_str(line), EC_RANGE, "longer than a next hop");
+}
+
 /* Arrays in arrays without end are refused, not followed down to the end of the stack. */
 static void test_depth(void **state)
 {
@@ -217,7 +268,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_every_request),      cmocka_unit_test(test_every_refusal), cmocka_unit_test(test_reads_no_further),
-		cmocka_unit_test(test_length_of_identity), cmocka_unit_test(test_depth),         cmocka_unit_test(test_words),
+		cmocka_unit_test(test_length_of_identity), cmocka_unit_test(test_length_of_hop), cmocka_unit_test(test_depth),
+		cmocka_unit_test(test_words),              cmocka_unit_test(test_hops),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -149,6 +149,16 @@ static void info_tells_of_workers_that_are_down(void **state)
 	assert_non_null(strstr(text, "0 sessions (0 under TLS), not listening, has not taken the newest keys yet"));
 	assert_non_null(strstr(text, "down for 1m40s: process 5 was ended by signal 11"));
 	assert_non_null(strstr(text, "started          1970-01-01T00:14:40Z (2m00s ago)"));
+	assert_null(strstr(text, "router")); /* which nobody needs */
+	bytes_fini(&b);
+	info.router = (struct stats_router){ .wanted = true, .pid = 12, .restarts = 3, .since = { 880 }, .open = 4 };
+	assert_non_null(strstr(text_of(stats_info_text(&info, &b), &b), "router           pid 12, up 2m00s, 4 questions, restarted 3 times\n"));
+	json_t *json = stats_info_json(&info);
+	assert_int_equal(json_integer_value(json_object_get(json_object_get(json, "router"), "questions")), 4);
+	json_decref(json);
+	bytes_fini(&b);
+	info.router.pid = 0;
+	assert_non_null(strstr(text_of(stats_info_text(&info, &b), &b), "router           down for 2m00s\n"));
 	bytes_fini(&b);
 }
 

@@ -1,0 +1,143 @@
+/* CA certificates for workers, who open no files. */
+#include "proxy/super/trust_files_fs.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/slice.h"
+#include "tests/unit/unit.h"
+
+static char directory[] = "/tmp/trust-files-XXXXXX";
+
+static const char *path_of(const char *name)
+{
+	static char path[64];
+	(void)snprintf(path, sizeof path, "%s%s%s", directory, *name == '\0' ? "" : "/", name);
+	return path;
+}
+
+static void write_file(const char *name, const char *head, size_t len)
+{
+	FILE *f = fopen(path_of(name), "w");
+	assert_non_null(f);
+	size_t at = fwrite(head, 1, strlen(head), f);
+	while (at++ < len)
+		assert_int_equal(fputc('x', f), 'x');
+	assert_int_equal(fclose(f), 0);
+}
+
+/* files_of is what the connectors in `connectors` need; the system's store is the file "system". */
+static enum ec files_of(const char *connectors, json_t **out, struct why *why)
+{
+	char text[1000];
+	struct config *cfg = NULL;
+	struct config_errors errs = { 0 };
+	int n = snprintf(text, sizeof text, "identities: [{name: mx1.example.org}]\nmta_sts: {ca: %s}\nconnectors:\n", path_of("system"));
+	for (const char *c = connectors; *c != '\0'; c++) /* @ is the directory */
+		n += snprintf(text + n, sizeof text - (size_t)n, "%.*s", *c == '@' ? (int)strlen(directory) : 1, *c == '@' ? directory : c);
+	if (config_parse(slice_str(text), "test", &cfg, &errs) != EC_OK)
+		fail_msg("%s", errs.items[0]);
+	*out = NULL;
+	enum ec ec = trust_files_read(cfg, out, why);
+	config_free(cfg);
+	return ec;
+}
+
+#define REQUIRE(name, more) \
+	"  - {name: " name ", domains: [" name ".example], next_hops: [{to: \"" name ".example:25\"}], tls: require" more "}\n"
+
+static void fails(const char *connectors, enum ec ec, const char *file)
+{
+	json_t *files;
+	struct why why = { 0 };
+	assert_int_equal(files_of(connectors, &files, &why), ec);
+	assert_null(files);
+	assert_non_null(strstr(why.text, path_of(file)));
+}
+
+static void only_what_is_needed(void **state)
+{
+	(void)state;
+	json_t *files;
+	struct why why = { 0 };
+	assert_int_equal(files_of("  - {name: a, domains: [\"*\"], next_hops: [{to: \"unix:/x\"}]}\n", &files, &why), EC_OK);
+	assert_int_equal(json_object_size(files), 0);
+	json_decref(files);
+	/* Two connectors with one file, and none that the system's would be for. */
+	assert_int_equal(files_of(REQUIRE("a", ", tls_ca: @/ca") REQUIRE("b", ", tls_ca: @/ca"), &files, &why), EC_OK);
+	assert_int_equal(json_object_size(files), 1);
+	assert_string_equal(json_string_value(json_object_get(files, path_of("ca"))), "certificates");
+	json_decref(files);
+}
+
+static void the_system_s(void **state)
+{
+	(void)state;
+	static const char *const needing[] = {
+		REQUIRE("a", ""),
+		"  - {name: a, domains: [\"*\"], next_hops: [{to: mx}]}\n", /* MTA-STS, RFC 8461 4.2 */
+	};
+	json_t *files;
+	struct why why = { 0 };
+	for (size_t i = 0; i < NUM(needing); i++) {
+		assert_int_equal(files_of(needing[i], &files, &why), EC_OK);
+		assert_string_equal(json_string_value(json_object_get(files, path_of("system"))), "roots");
+		json_decref(files);
+	}
+	assert_int_equal(files_of(REQUIRE("a", ", tls_pins: [0000000000000000000000000000000000000000000000000000000000000000]"), &files, &why),
+	                 EC_OK);
+	assert_int_equal(json_object_size(files), 0);
+	json_decref(files);
+}
+
+static void the_longest(void **state)
+{
+	(void)state;
+	json_t *files;
+	struct why why = { 0 };
+	assert_int_equal(files_of(REQUIRE("a", ", tls_ca: @/longest"), &files, &why), EC_OK);
+	assert_int_equal(json_string_length(json_object_get(files, path_of("longest"))), TRUST_FILE_MAX);
+	json_decref(files);
+	fails(REQUIRE("a", ", tls_ca: @/too-long"), EC_LIMIT, "too-long");
+}
+
+static void what_can_t_be_read(void **state)
+{
+	(void)state;
+	fails(REQUIRE("a", ", tls_ca: @/ca") REQUIRE("b", ", tls_ca: @/nowhere"), EC_IO, "nowhere");
+	fails(REQUIRE("a", ", tls_ca: @"), EC_IO, ""); /* a directory */
+	fails(REQUIRE("a", ", tls_ca: @/der"), EC_SYNTAX, "der");
+}
+
+static int set_up(void **state)
+{
+	(void)state;
+	assert_non_null(mkdtemp(directory));
+	write_file("ca", "certificates", 0);
+	write_file("system", "roots", 0);
+	write_file("longest", "", TRUST_FILE_MAX);
+	write_file("too-long", "", TRUST_FILE_MAX + 1);
+	write_file("der", "\x30\x82\xff", 0);
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	static const char *const names[] = { "ca", "system", "longest", "too-long", "der" };
+	(void)state;
+	for (size_t i = 0; i < NUM(names); i++)
+		(void)unlink(path_of(names[i]));
+	return rmdir(directory);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(only_what_is_needed),
+		cmocka_unit_test(the_system_s),
+		cmocka_unit_test(the_longest),
+		cmocka_unit_test(what_can_t_be_read),
+	};
+	return cmocka_run_group_tests(tests, set_up, tear_down);
+}
