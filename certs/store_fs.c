@@ -7,7 +7,9 @@
  *   active   state.json is replaced by one rename.
  *   delete   N becomes .gone-N by one rename, then its files are removed.
  *
- * What starts with a dot is left from a crash; store_open clears it away. */
+ * What starts with a dot is left from a crash, or from a disk that failed, and means
+ * nothing; whoever looks at an identity clears it away first. Not store_open: there may
+ * be very many. */
 #include "certs/store_fs.h"
 
 #include <errno.h>
@@ -24,45 +26,6 @@
 #include "certs/store_parts_fs.h"
 
 /* --- opening ---------------------------------------------------------------- */
-
-struct sweep {
-	struct store *s;
-	int dir;
-	struct why *why;
-	bool deeper;
-};
-
-/* Clears away what a crash left: everything whose name starts with a dot. */
-static enum ec sweep_generation(void *arg, const char *name)
-{
-	struct sweep *w = arg;
-	if (name[0] == '.')
-		return disk_remove(&w->s->disk, w->dir, name, w->why);
-	uint64_t number = 0;
-	if (!w->deeper || !store_parse_number(name, &number))
-		return EC_OK;
-	struct sweep inner = { .s = w->s, .why = w->why };
-	enum ec ec = disk_open_dir(w->dir, name, &inner.dir, w->why);
-	if (ec != EC_OK)
-		return EC_OK; /* the view will say what is wrong with it */
-	ec = disk_each(inner.dir, sweep_generation, &inner, w->why);
-	store_close_fd(inner.dir);
-	return ec;
-}
-
-static enum ec sweep_identity(void *arg, const char *name)
-{
-	struct sweep *w = arg;
-	char checked[STORE_NAME_SIZE];
-	if (name[0] == '.' || store_canonical(name, checked, NULL) != EC_OK || strcmp(name, checked) != 0)
-		return EC_OK;
-	struct sweep inner = { .s = w->s, .why = w->why, .deeper = true };
-	if (disk_open_dir(w->dir, name, &inner.dir, NULL) != EC_OK)
-		return EC_OK;
-	enum ec ec = disk_each(inner.dir, sweep_generation, &inner, w->why);
-	store_close_fd(inner.dir);
-	return ec;
-}
 
 static enum ec take_lock(struct store *s, struct why *why)
 {
@@ -95,9 +58,6 @@ enum ec store_open(const char *state_dir, struct store **out, struct why *why)
 		ec = disk_open_dir(top, "keys", &s->keys, why);
 	if (ec == EC_OK)
 		ec = take_lock(s, why);
-	struct sweep w = { .s = s, .dir = s->keys, .why = why };
-	if (ec == EC_OK)
-		ec = disk_each(s->keys, sweep_identity, &w, why);
 	if (ec == EC_OK && asprintf(&s->path, "%s/keys", state_dir) < 0) {
 		s->path = NULL;
 		ec = why_set(why, EC_NO_MEMORY, "out of memory");
@@ -153,6 +113,37 @@ static enum ec open_identity(struct store *s, const char *identity, bool make, c
 	return ec == EC_NOT_FOUND && !make ? EC_OK : ec;
 }
 
+struct sweep {
+	struct store *s;
+	int dir;
+	struct why *why;
+	bool deeper;
+};
+
+static enum ec sweep_one(void *arg, const char *name)
+{
+	struct sweep *w = arg;
+	if (name[0] == '.')
+		return disk_remove(&w->s->disk, w->dir, name, w->why);
+	uint64_t number = 0;
+	if (!w->deeper || !store_parse_number(name, &number))
+		return EC_OK;
+	struct sweep inner = { .s = w->s, .why = w->why };
+	enum ec ec = disk_open_dir(w->dir, name, &inner.dir, NULL);
+	if (ec != EC_OK)
+		return EC_OK; /* the view will say what is wrong with it */
+	ec = disk_each(inner.dir, sweep_one, &inner, w->why);
+	store_close_fd(inner.dir);
+	return ec;
+}
+
+/* sweep clears away what was left half made of an identity and its generations:
+ * everything whose name starts with a dot. */
+static enum ec sweep(struct store *s, int dir, struct why *why)
+{
+	return disk_each(dir, sweep_one, &(struct sweep){ s, dir, why, true }, why);
+}
+
 struct viewing {
 	struct store *s;
 	const char *identity;
@@ -204,12 +195,15 @@ enum ec store_view_new(struct store *s, const char *identity, struct store_view 
 	char name[STORE_NAME_SIZE];
 	int dir = -1;
 	enum ec ec = open_identity(s, identity, false, name, &dir, why);
-	if (ec != EC_OK)
-		return ec;
-	struct store_view *view = calloc(1, sizeof *view);
+	if (ec == EC_OK && dir >= 0) {
+		ec = sweep(s, dir, why);
+		if (ec != EC_OK)
+			why_prefix(why, "%s/%s", s->path, name);
+	}
+	struct store_view *view = ec == EC_OK ? calloc(1, sizeof *view) : NULL;
 	if (view == NULL) {
 		store_close_fd(dir);
-		return why_set(why, EC_NO_MEMORY, "out of memory");
+		return ec != EC_OK ? ec : why_set(why, EC_NO_MEMORY, "out of memory");
 	}
 	struct store_state state = { 0 };
 	uint64_t greatest = 0;
@@ -291,7 +285,7 @@ static enum ec fill_temporary(struct store *s, int dir, const char *temporary, c
 	return ec;
 }
 
-/* What can't be removed now is removed by the next store_open. */
+/* What can't be removed now is removed by the next look at the identity. */
 static void sweep_quietly(struct store *s, int dir, const char *temporary)
 {
 	enum ec ec = disk_remove(&s->disk, dir, temporary, NULL);

@@ -17,9 +17,9 @@ enum { STORE_DAMAGED_MAX = 8, STORE_GENERATIONS_MAX = 64 };
 
 struct store;
 
-/* store_open makes <state_dir>/keys if need be (0700), takes the lock (one
- * process per state_dir), and clears away what a crash left half made. Returns
- * EC_BUSY when another process has it, EC_PERMISSION, EC_NOT_FOUND, EC_IO. */
+/* store_open makes <state_dir>/keys if need be (0700) and takes the lock (one
+ * process per state_dir). It looks at no identity, so it is as quick with very many.
+ * Returns EC_BUSY when another process has it, EC_PERMISSION, EC_NOT_FOUND, EC_IO. */
 enum ec store_open(const char *state_dir, struct store **out, struct why *why) MUST_CHECK;
 void store_close(struct store *s);
 
@@ -35,12 +35,14 @@ struct store_view {
 	struct why damaged_why[STORE_DAMAGED_MAX];
 };
 
-/* store_view_new reads the identity; one that has nothing on disk gives an empty
- * view. The caller frees it with store_view_free. Returns EC_SYNTAX for a name
- * that is no host name, EC_PERMISSION, EC_IO, EC_NO_MEMORY. EC_CORRUPT says that
- * state.json is damaged or gone (`why` says how to mend it): `*out` is set all
- * the same, with `active` 0, so that a generation which DNS pins can go on being
- * served; every change is refused until it is mended. */
+/* store_view_new clears away what a crash left half made of the identity, and reads
+ * it; so it comes before any other use of an identity. One that has nothing on disk gives
+ * an empty view. The caller frees it with store_view_free. Returns EC_SYNTAX for a name
+ * that is no host name, EC_PERMISSION and EC_IO (also when what was left can't be removed),
+ * EC_NO_MEMORY. EC_CORRUPT says that state.json is damaged or gone (`why` says how to mend
+ * it): `*out` is set all the same, with `active` 0, so that a generation which DNS pins can
+ * go on being served; every change is refused until it is mended. EC_CORRUPT without `*out`:
+ * what was left is nothing of ours, or the identity's directory is none. */
 enum ec store_view_new(struct store *s, const char *identity, struct store_view **out, struct why *why) MUST_CHECK;
 void store_view_free(struct store_view *v);
 const struct generation *store_view_find(const struct store_view *v, uint64_t number);

@@ -16,6 +16,8 @@
 
 enum { CELL_SIZE = 16, CONNECT_MS = 10000, VARIANTS = 9, ROWS_MAX = 4096, HOP_SIZE = HEALTH_NAME_SIZE };
 
+#define NO_HOP "-" /* in the place of a hop: what holds for all */
+
 /* What DANE leaves alone is MTA-STS's: so that its columns say something, DANE is off in them. */
 static const struct variant {
 	const char *title;
@@ -292,17 +294,35 @@ static bool column(struct dry *d, const struct exit_way *way, const char *domain
 			memcpy(row->why, t->why, sizeof row->why);
 		good = good || t->good;
 	}
-	/* What is refused as a whole says so in every line there is. */
-	bool none = r == NULL || r->num_hops == 0;
-	if (none && d->num_rows == first)
-		(void)row_of(d, first, way, domain, "-");
-	for (size_t i = first; none && i < d->num_rows; i++) {
-		memcpy(d->rows[i].cells[v], whole.cell, CELL_SIZE);
+	if (r == NULL || r->num_hops == 0) {
+		struct row *row = row_of(d, first, way, domain, NO_HOP);
+		memcpy(row->cells[v], whole.cell, CELL_SIZE);
 		if (v == 0)
-			memcpy(d->rows[i].why, whole.why, sizeof whole.why);
+			memcpy(row->why, whole.why, sizeof row->why);
 	}
 	route_free(r);
 	return good;
+}
+
+/* fold puts what is refused as a whole, which has a line of its own, into every line of a hop, if another variant
+ * has brought one up. */
+static void fold(struct dry *d, size_t first)
+{
+	size_t at = first;
+	while (at < d->num_rows && strcmp(d->rows[at].hop, NO_HOP) != 0)
+		at++;
+	if (at == d->num_rows || d->num_rows - first == 1)
+		return;
+	const struct row whole = d->rows[at];
+	memmove(&d->rows[at], &d->rows[at + 1], (d->num_rows - at - 1) * sizeof *d->rows);
+	d->num_rows--;
+	for (size_t i = first; i < d->num_rows; i++) {
+		for (unsigned v = 0; v < VARIANTS; v++)
+			if (whole.cells[v][0] != '\0')
+				memcpy(d->rows[i].cells[v], whole.cells[v], CELL_SIZE);
+		if (whole.cells[0][0] != '\0')
+			memcpy(d->rows[i].why, whole.why, sizeof whole.why);
+	}
 }
 
 static void look_at(struct dry *d, const struct exit_way *way, const char *domain)
@@ -311,6 +331,7 @@ static void look_at(struct dry *d, const struct exit_way *way, const char *domai
 	bool good = column(d, way, domain, first, 0);
 	for (unsigned v = 1; v < VARIANTS; v++)
 		(void)column(d, way, domain, first, v);
+	fold(d, first);
 	forget_tried(d);
 	d->all_good = d->all_good && good;
 }

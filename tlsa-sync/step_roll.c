@@ -126,11 +126,12 @@ static bool step_certify(struct decide *c, const struct fact_move *m)
 	return false;
 }
 
-/* A server that joined the zone while the set was spreading must have been met:
- * the list is to be newer than the proof. */
+/* A server that joined the zone while the set was spreading, or since, must have been met: the list is to be
+ * newer than the proof, and than the beginning of the roll. */
 static bool zone_fresh(struct decide *c, const struct age *age)
 {
-	if (c->f->zone_found.count_ms > age->since_ms && !decide_due(c, c->f->zone_found, rollover_gap_ms(c->p)))
+	int64_t after_ms = age->since_ms > c->f->roll.begun.count_ms ? age->since_ms : c->f->roll.begun.count_ms;
+	if (c->f->zone_found.count_ms > after_ms && !decide_due(c, c->f->zone_found, rollover_gap_ms(c->p)))
 		return true;
 	(void)decide_wait(c, RO_SWAPPING, "the zone", "finding the servers of the zone once more%s%s",
 	                  c->f->zone_words[0] ? ": " : "", c->f->zone_words);

@@ -1,14 +1,15 @@
 /* A worker's connection as it is, with libuv, sockets and TLS: a caller at one end of a
- * descriptor, a mail server (mta.h) at the end of another, and a clock of our own.
+ * descriptor, a mail server (mta.h) at the end of another, or two of them behind two connectors,
+ * and a clock of our own.
  *
  * Input: four octets (options, TLS and more options, cuts of the client's bytes, cuts of the
- * mail server's), the script of replies up to a 0xff, then the client's bytes. There 0xff
+ * mail servers'), the script of replies up to a 0xff (each mail server's own), then the client's bytes. There 0xff
  * and the octet behind it are an event: all before it has been dealt with. Behind a 220 to STARTTLS the
  * client really speaks TLS.
  *
  * Oracles: a message is answered 250 only if the mail server said 250 to its dot; that one
  * gets no bare CR or LF, no command of the client's making and no end of data but ours
- * (mta.c); replies are whole well-formed lines; cuts change nothing of what is answered and stored;
+ * (mta.c), and no recipient of another connector; replies are whole well-formed lines; cuts change nothing of what is answered and stored;
  * another session of the worker is none the wiser; a client that has gone is not waited for;
  * and when all is over nothing is left: no session, no link, no deadline, no count. */
 #include <assert.h>
@@ -25,15 +26,15 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
 /* Of the second octet; of the first: world.h. */
-enum { SNI = 3, V12 = 4, RAW = 8, HEADER = 16, NARROW = 32, CHUNKING = 64 };
+enum { SNI = 3, V12 = 4, RAW = 8, HEADER = 16, NARROW = 32, CHUNKING = 64, WAYS = 128 };
 
 struct play {
 	uint8_t options, more;
 	struct caller caller, bystander;
 	bool bystander_there;
 	size_t bystander_said;
-	struct hop hop;
-	bool quotes;   /* the input has the mail server's own words */
+	struct hop hops[WORLD_DOORS];
+	bool quotes;   /* the input has the mail servers' own words */
 	bool eventful; /* something happened whose moment depends on the cuts */
 };
 
@@ -54,7 +55,8 @@ static bool one_round(struct play *p)
 		uv_walk(&world.work.loop, narrow_handle, NULL);
 	bool moved = caller_move(&p->caller);
 	moved |= p->bystander_there && caller_move(&p->bystander);
-	moved |= hop_move(&p->hop);
+	for (size_t i = 0; i < WORLD_DOORS; i++)
+		moved |= hop_move(&p->hops[i]);
 	return moved;
 }
 
@@ -95,6 +97,7 @@ static void check_list(void)
 
 static void happens(struct play *p, uint8_t what)
 {
+	struct hop *hop = &p->hops[(p->more & WAYS) != 0 && (what & 16) != 0];
 	static const unsigned seconds[] = { 1, 2, 11, 31, 61, 301, 601, 3601 };
 	p->eventful |= (what & 15) != 0;
 	switch (what & 15) {
@@ -108,11 +111,11 @@ static void happens(struct play *p, uint8_t what)
 		p->caller.deaf = !p->caller.deaf;
 		break;
 	case 4:
-		p->hop.deaf = !p->hop.deaf;
+		hop->deaf = !hop->deaf;
 		break;
 	case 5:
-		p->hop.lost = true;
-		hop_drop(&p->hop);
+		hop->lost = true;
+		hop_drop(hop);
 		break;
 	case 6:
 		p->caller.half = true;
@@ -253,9 +256,44 @@ static void check_nothing_left(void)
 		assert(counters_get(&world.page, gauges[i]) == 0);
 }
 
+/* sum_up adds up what the mail servers know; returns how many messages they keep. */
+static uint64_t sum_up(const struct play *p, bool *out_odd, bool *out_lost)
+{
+	uint64_t kept = 0;
+	*out_odd = *out_lost = false;
+	for (size_t i = 0; i < WORLD_DOORS; i++) {
+		kept += p->hops[i].mta.kept;
+		*out_odd |= p->hops[i].mta.odd;
+		*out_lost |= p->hops[i].lost;
+	}
+	return kept;
+}
+
+/* Each recipient is with the mail server of its domain; what may be quoted is not looked into. */
+static void check_ways(const struct play *p)
+{
+	static const char end[] = "@" WORLD_DOMAIN ">";
+	for (size_t i = 0; i < WORLD_DOORS && (p->more & WAYS) != 0; i++) {
+		struct slice heard = bytes_slice(&p->hops[i].mta.heard);
+		while (heard.len > 0) {
+			const uint8_t *lf = memchr(heard.p, '\n', heard.len);
+			struct slice line = slice_first(heard, (size_t)(lf - heard.p));
+			heard = slice_from(heard, line.len + 1);
+			if (!slice_eq(slice_first(line, 9), SLICE_LIT("RCPT TO:<")) || memchr(line.p, '"', line.len) != NULL)
+				continue;
+			const uint8_t *path_end = memchr(line.p, '>', line.len);
+			assert(path_end != NULL);
+			struct slice path = slice_first(line, (size_t)(path_end - line.p) + 1);
+			size_t len = path.len < sizeof end - 1 ? path.len : sizeof end - 1;
+			assert(slice_eq_nocase(slice_from(path, path.len - len), slice_str(end)) == (i == 0));
+		}
+	}
+}
+
 static void end(struct play *p)
 {
-	p->caller.deaf = p->hop.deaf = false;
+	bool odd, lost;
+	p->caller.deaf = p->hops[0].deaf = p->hops[1].deaf = false;
 	pump(p);
 	p->caller.half = true;
 	pump(p);
@@ -264,12 +302,14 @@ static void end(struct play *p)
 		pump(p);
 	}
 	/* Whoever has gone is not waited for. */
-	assert(world.work.conns == NULL || p->eventful || p->hop.lost || p->hop.mta.odd);
+	(void)sum_up(p, &odd, &lost);
+	assert(world.work.conns == NULL || p->eventful || lost || odd);
 	for (int i = 0; i < 24 && world.work.conns != NULL; i++)
 		pass(p, 600 * 1000);
 	/* The close callbacks come in a later round. */
 	pump(p);
-	hop_drop(&p->hop);
+	hop_drop(&p->hops[0]);
+	hop_drop(&p->hops[1]);
 	check_nothing_left();
 }
 
@@ -283,19 +323,24 @@ static void play(struct play *p, struct slice client)
 	static const char stored[] = "2.6.0 Stored"; /* which only the dot is answered with, in health */
 	struct work *w = &world.work;
 	bool drained = false;
-	p->quotes = has(client, stored) || has(p->hop.mta.script, stored);
+	p->quotes = has(client, stored) || has(p->hops[0].mta.script, stored);
 	memset(&world.page.values, 0, sizeof world.page.values);
 	now_ms = 1000000;
-	w->settings = world_settings(p->options, (p->more & NARROW) != 0);
+	health_fini(&w->health);
+	w->settings = world_settings(p->options, (p->more & NARROW) != 0, (p->more & WAYS) != 0);
 	w->snapshot = (p->options & NO_TLS) != 0 ? NULL : world.snapshots[0];
 	w->settings->exits.offer = (struct smtp_caps){ .flags = (p->options & LACKS) != 0 ? 0 : UINT32_MAX };
 	w->next_id = 7;
 	world_door(true);
-	p->hop.fd = -1;
-	p->hop.door = world.door;
-	p->hop.heads = (p->options & (XCLIENT | XFORWARD)) == (XCLIENT | XFORWARD);
-	p->hop.mta.lacks = (p->options & LACKS) != 0;
-	p->hop.mta.chunking = (p->more & CHUNKING) != 0;
+	for (size_t i = 0; i < WORLD_DOORS; i++) {
+		struct hop *h = &p->hops[i];
+		h->fd = -1;
+		h->door = world.doors[i].fd;
+		h->heads = (p->options & (XCLIENT | XFORWARD)) == (XCLIENT | XFORWARD);
+		h->mta.lacks = (p->options & LACKS) != 0;
+		h->mta.chunking = (p->more & CHUNKING) != 0;
+		h->mta.lmtp = i == 1;
+	}
 	caller_open(&p->caller, world_connect((p->more & SNI) == SNI ? "2001:db8::1" : "192.0.2.1", (p->more & HEADER) != 0, (p->more & NARROW) != 0), p->caller.step);
 	pump(p);
 	while (client.len > 0) {
@@ -316,9 +361,12 @@ static void play(struct play *p, struct slice client)
 	if ((p->more & RAW) != 0)
 		heard = without_alert(heard);
 	size_t seen = check_replies(heard, stored, torn);
-	assert(p->hop.mta.odd || (yes <= p->hop.mta.kept && (seen <= yes || p->quotes)));
-	assert(p->hop.mta.odd || p->eventful || p->hop.lost || yes == p->hop.mta.kept);
+	bool odd, lost;
+	uint64_t kept = sum_up(p, &odd, &lost);
+	assert(odd || (yes <= kept && (seen <= yes || p->quotes)));
+	assert(odd || p->eventful || lost || yes == kept);
 	check_bystander(p, drained);
+	check_ways(p);
 }
 
 static void fini(struct play *p)
@@ -326,7 +374,8 @@ static void fini(struct play *p)
 	caller_fini(&p->caller);
 	if (p->bystander_there)
 		caller_fini(&p->bystander);
-	mta_fini(&p->hop.mta);
+	mta_fini(&p->hops[0].mta);
+	mta_fini(&p->hops[1].mta);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
@@ -338,18 +387,26 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	const uint8_t *mark = memchr(in.p, 0xff, in.len);
 	struct slice script = mark != NULL ? slice_first(in, (size_t)(mark - in.p)) : (struct slice){ 0 };
 	struct slice client = mark != NULL ? slice_from(in, script.len + 1) : in;
-	struct play a = { .options = data[0], .more = data[1], .caller.step = 4096, .hop = { .step = 4096, .mta.script = script } };
-	struct play b = { .options = data[0], .more = data[1], .caller.step = 1 + data[2] % 64u,
-		          .hop = { .step = 1 + data[3] % 64u, .mta.script = script } };
+	struct play a = { .options = data[0], .more = data[1], .caller.step = 4096 };
+	struct play b = { .options = data[0], .more = data[1], .caller.step = 1 + data[2] % 64u };
 	/* Many small pieces take long and find no more than some. */
 	b.caller.step += client.len / 64;
+	for (size_t i = 0; i < WORLD_DOORS; i++) {
+		a.hops[i] = (struct hop){ .step = 4096, .mta.script = script };
+		b.hops[i] = (struct hop){ .step = 1 + data[3] % 64u, .mta.script = script };
+	}
 	play(&a, client);
 	play(&b, client);
-	bool calm = !a.eventful && !b.eventful && !a.hop.lost && !b.hop.lost && !a.hop.mta.odd && !b.hop.mta.odd;
+	bool odd[2], lost[2];
+	(void)sum_up(&a, &odd[0], &lost[0]);
+	(void)sum_up(&b, &odd[1], &lost[1]);
+	bool calm = !a.eventful && !b.eventful && !lost[0] && !lost[1] && !odd[0] && !odd[1];
 	if (calm && (a.more & (RAW | HEADER)) == 0 && (a.options & DELAY) == 0) {
 		assert(slice_eq(bytes_slice(&a.caller.heard), bytes_slice(&b.caller.heard)));
-		assert(slice_eq(bytes_slice(&a.hop.mta.stored), bytes_slice(&b.hop.mta.stored)));
-		assert(slice_eq(bytes_slice(&a.hop.mta.heard), bytes_slice(&b.hop.mta.heard)));
+		for (size_t i = 0; i < WORLD_DOORS; i++) {
+			assert(slice_eq(bytes_slice(&a.hops[i].mta.stored), bytes_slice(&b.hops[i].mta.stored)));
+			assert(slice_eq(bytes_slice(&a.hops[i].mta.heard), bytes_slice(&b.hops[i].mta.heard)));
+		}
 	}
 	fini(&a);
 	fini(&b);

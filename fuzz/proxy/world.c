@@ -59,28 +59,37 @@ static struct snapshot *make_snapshot(uint64_t generation)
 
 static void clean_up(void)
 {
-	(void)unlink(world.path);
-	(void)unlink(world.away);
+	for (size_t i = 0; i < WORLD_DOORS; i++) {
+		(void)unlink(world.doors[i].path);
+		(void)unlink(world.doors[i].away);
+	}
 	(void)rmdir(world.directory);
 }
 
-static void open_door(void)
+static void open_door(size_t i)
 {
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	(void)snprintf(world.doors[i].path, sizeof world.doors[i].path, "%s/mta%zu", world.directory, i);
+	(void)snprintf(world.doors[i].away, sizeof world.doors[i].away, "%s/away%zu", world.directory, i);
+	memcpy(addr.sun_path, world.doors[i].path, sizeof world.doors[i].path);
+	int fd = world.doors[i].fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd < 0 || bind(fd, (struct sockaddr *)&addr, sizeof addr) != 0 || listen(fd, 64) != 0)
+		abort();
+}
+
+static void open_doors(void)
+{
 	(void)snprintf(world.directory, sizeof world.directory, "/tmp/fuzz-worker-XXXXXX");
 	if (mkdtemp(world.directory) == NULL || atexit(clean_up) != 0)
 		abort();
-	(void)snprintf(world.path, sizeof world.path, "%s/mta", world.directory);
-	(void)snprintf(world.away, sizeof world.away, "%s/away", world.directory);
-	memcpy(addr.sun_path, world.path, sizeof world.path);
-	world.door = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (world.door < 0 || bind(world.door, (struct sockaddr *)&addr, sizeof addr) != 0 || listen(world.door, 64) != 0)
-		abort();
+	for (size_t i = 0; i < WORLD_DOORS; i++)
+		open_door(i);
 }
 
 void world_door(bool open)
 {
-	(void)rename(open ? world.away : world.path, open ? world.path : world.away);
+	for (size_t i = 0; i < WORLD_DOORS; i++)
+		(void)rename(open ? world.doors[i].away : world.doors[i].path, open ? world.doors[i].path : world.doors[i].away);
 }
 
 void world_begin(void)
@@ -99,25 +108,49 @@ void world_begin(void)
 	must(work_init(&world.work, &world.page, world.census, 0, NULL));
 	for (size_t i = 0; i < 2; i++)
 		world.snapshots[i] = make_snapshot(i + 1);
-	open_door();
+	open_doors();
 }
 
-struct settings *world_settings(uint8_t options, bool narrow)
+static struct config *read_config(bool ways)
 {
-	static struct settings *all[256][2];
-	struct settings **slot = &all[options][narrow];
-	if (*slot != NULL)
-		return *slot;
 	struct config *cfg = NULL;
 	struct config_errors errs = { 0 };
-	char text[256];
-	(void)snprintf(text, sizeof text, "proxy: {hostname: edge.test}\nidentities: [{name: mx1.test}]\nbackend: {address: \"unix:%s\"}\n",
-	               world.path);
-	must(config_parse(slice_str(text), "fuzz", &cfg, &errs));
+	char text[512];
+	struct writer w = writer_of(text, sizeof text);
+	writer_str(&w, "proxy: {hostname: edge.test}\nidentities: [{name: mx1.test}]\n");
+	if (ways)
+		writer_format(&w, "connectors:\n  - {name: one, domains: [" WORLD_DOMAIN "], next_hops: [{to: \"unix:%s\"}], tls: none}\n"
+		              "  - {name: two, domains: [\"*\"], next_hops: [{to: \"unix:%s\"}], tls: none, protocol: lmtp}\n",
+		              world.doors[0].path, world.doors[1].path);
+	else
+		writer_format(&w, "backend: {address: \"unix:%s\"}\n", world.doors[0].path);
+	must(config_parse(writer_slice(&w), "fuzz", &cfg, &errs));
+	return cfg;
+}
+
+static struct settings *unseen(struct settings *s)
+{
+	for (size_t i = 0; i < s->exits.num; i++) {
+		assert(s->exits.ways[i].num_links == 0);
+		s->exits.ways[i].caps = (struct smtp_caps){ 0 };
+		s->exits.ways[i].caps_ms = 0;
+	}
+	return s;
+}
+
+struct settings *world_settings(uint8_t options, bool narrow, bool ways)
+{
+	static struct settings *all[256][2][2];
+	struct settings **slot = &all[options][narrow][ways];
+	if (*slot != NULL)
+		return unseen(*slot);
+	struct config *cfg = read_config(ways);
 	unsigned told = options & (XCLIENT | XFORWARD);
 	bool limits = (options & NO_LIMITS) == 0;
 	cfg->backend.client_info = told == 0 ? CONFIG_CLIENT_NONE : told == XCLIENT ? CONFIG_CLIENT_XCLIENT :
 	                           told == XFORWARD ? CONFIG_CLIENT_XFORWARD : CONFIG_CLIENT_PROXY_V2;
+	for (size_t i = 0; i < cfg->num_connectors; i++)
+		cfg->connectors[i].client_info = cfg->backend.client_info;
 	cfg->smtp.max_message_size = (options & SMALL) != 0 ? 300 : 1 << 20;
 	cfg->smtp.max_recipients = limits ? 3 : 100;
 	cfg->smtp.max_commands = limits ? 30 : 10000;

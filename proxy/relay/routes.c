@@ -16,7 +16,6 @@ struct entry {
 	uint64_t question; /* under way; 0: none */
 	struct entry *next; /* of those with a question under way */
 	struct routes_wait *waiting;
-	bool keep; /* what comes may be kept */
 };
 
 struct routes_wait {
@@ -155,7 +154,6 @@ static bool ask(struct routes *t, struct entry *e, const char *connector, const 
 	if (!t->ask(t->arg, &q))
 		return false;
 	e->question = q.id;
-	e->keep = true;
 	e->next = t->asked;
 	t->asked = e;
 	names_item_ref(&e->item);
@@ -222,11 +220,9 @@ enum ec routes_answer(struct routes *t, const json_t *answer, struct mono now, s
 		return EC_NO_MEMORY; /* those who wait give up in time */
 	names_item_ref(&e->item);
 	not_asked(t, e);
-	if (e->keep) {
-		make_room(t, weight(r));
-		set_route(e, route_share(r));
-		e->until_ms = now.ms + r->ttl_ms;
-	}
+	make_room(t, weight(r));
+	set_route(e, route_share(r));
+	e->until_ms = now.ms + r->ttl_ms;
 	tell(e, r);
 	names_item_unref(&e->item);
 	route_free(r);
@@ -235,10 +231,9 @@ enum ec routes_answer(struct routes *t, const json_t *answer, struct mono now, s
 
 void routes_forget(struct routes *t)
 {
+	/* Those that are asked for just now live on until their answer, and nobody finds them. */
 	names_fini(&t->names);
 	t->names = (struct names){ 0 };
-	for (struct entry *e = t->asked; e != NULL; e = e->next)
-		e->keep = false;
 }
 
 size_t routes_num(const struct routes *t)

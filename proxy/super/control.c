@@ -71,32 +71,31 @@ static enum ec take_command(struct control_request *r, struct why *why)
 	return unknown(why);
 }
 
-static enum ec take_identity(struct control_request *r, struct why *why)
+/* A name is of visible ASCII; `what` it is. */
+static enum ec name_of(const json_t *json, const char *key, size_t max, const char *what, const char *example, const char **out,
+                       struct why *why)
 {
-	enum ec ec = text_of(r->json, "identity", &r->identity, why);
+	enum ec ec = text_of(json, key, out, why);
 	if (ec != EC_OK)
 		return ec;
 	size_t len = 0;
-	while (r->identity[len] > 0x20 && r->identity[len] < 0x7f)
+	while ((*out)[len] > 0x20 && (*out)[len] < 0x7f)
 		len++;
-	if (r->identity[len] != '\0')
-		return why_set(why, EC_SYNTAX, "\"identity\" is not a host name");
-	if (len > IDENTITY_MAX)
-		return why_set(why, EC_RANGE, "\"identity\" is longer than a host name can be");
+	if ((*out)[len] != '\0')
+		return why_set(why, EC_SYNTAX, "\"%s\" is not a %s; e.g. %s", key, what, example);
+	if (len > max)
+		return why_set(why, EC_RANGE, "\"%s\" is longer than a %s can be", key, what);
 	return EC_OK;
+}
+
+static enum ec take_identity(struct control_request *r, struct why *why)
+{
+	return name_of(r->json, "identity", IDENTITY_MAX, "host name", "mx1.example.org", &r->identity, why);
 }
 
 static enum ec take_hop(struct control_request *r, struct why *why)
 {
-	enum ec ec = text_of(r->json, "hop", &r->hop, why);
-	if (ec != EC_OK)
-		return ec;
-	for (const char *p = r->hop; *p != '\0'; p++)
-		if (*p <= 0x20 || *p >= 0x7f)
-			return why_set(why, EC_SYNTAX, "\"hop\" is not a next hop; e.g. mx1.example.org:25, 192.0.2.1:25, unix:/path");
-	if (strlen(r->hop) >= HEALTH_NAME_SIZE)
-		return why_set(why, EC_RANGE, "\"hop\" is longer than a next hop can be");
-	return EC_OK;
+	return name_of(r->json, "hop", HEALTH_NAME_SIZE - 1, "next hop", "mx1.example.org:25, 192.0.2.1:25, unix:/path", &r->hop, why);
 }
 
 static enum ec take_generation(struct control_request *r, struct why *why)

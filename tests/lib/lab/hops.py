@@ -10,7 +10,7 @@ from . import nameservers as ns
 from .pin import spki_digest_of_pem
 from .postfix import MaildirBackend, Sender, greets
 from .proc import RUN, LabError, run, wait_until
-from .routing import MX, RouterDns, zone
+from .routing import RouterDns, zone
 
 RESOLVER = "127.25.1.53"
 SENDER = "127.25.1.40"
@@ -83,7 +83,8 @@ class Host:
 
 class HopDns(RouterDns):
     """The router's DNS tree with other zones: mail.lab has the hosts, and for each of them a domain in each mode,
-    such as match.mandatory.mail.lab. `domains` adds others: name -> MX host. A resolver goes with it."""
+    such as match.mandatory.mail.lab. `domains` adds others: name -> MX host. `insecure` is the host of insecure.lab, and
+    `sts_hosts` are those of sts.lab. A resolver goes with it."""
 
     def __init__(self, hosts, domains=None, insecure=None, sts_hosts=None):
         self.hosts, self.domains, self.sts_hosts = hosts, domains or {}, sts_hosts or {}
@@ -109,13 +110,12 @@ class HopDns(RouterDns):
         self.resolver.flush()
 
     def sts_zone(self):
-        """As in the router's own tests, but a domain may say which host is its MX."""
-        text = super().sts_zone()
-        for label in self.sts:
-            text = text.replace(f"\n{label} MX 10 mx1\n", f"\n{label} MX 10 {self.sts_hosts.get(label, 'mx1')}\n")
-        for name, host in self.sts_hosts.get("", {}).items():
-            text = text.replace(f"\n{name} A {MX}\n", "\n") + host.zone_lines(name)
-        return text
+        """As for the router's own tests, but with real hosts: a domain's label begins with the name of its MX host."""
+        lines = "".join(host.zone_lines(name) for name, host in self.sts_hosts.items())
+        for label, (text, address) in self.sts.items():
+            lines += f"{label} MX 10 {label.split('-')[0]}\nmta-sts.{label} A {address}\n"
+            lines += f'_mta-sts.{label} TXT "v=STSv1; id={text};"\n' if text else ""
+        return zone("sts.lab", lines)
 
     def start(self):
         super().start()
@@ -156,10 +156,10 @@ class FreeSender(Sender):
 
     LEVELS = {"none": "may", "opportunistic": "dane", "mandatory": "dane-only"}
 
-    def __init__(self, settings=None, services=""):
+    def __init__(self, settings=None, services="", routes_first=""):
         routes = RUN / "free-sender" / "routes"
         super().__init__("free-sender", SENDER, {"transport_maps": f"regexp:{routes}", **(settings or {})})
-        routes.write_text(f"/^edge.*@/ edge:[{EDGE}]\n" + "".join(f"/[@.]{m}\\./ {m}:\n" for m in self.LEVELS))
+        routes.write_text(routes_first + f"/^edge.*@/ edge:[{EDGE}]\n" + "".join(f"/[@.]{m}\\./ {m}:\n" for m in self.LEVELS))
         with open(self.dir / "master.cf", "a", encoding="ascii") as master:
             master.write("edge unix - - n - - smtp\n  -o smtp_tls_security_level=may\n" + services)
             for mode, level in self.LEVELS.items():

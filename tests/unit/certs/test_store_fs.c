@@ -484,8 +484,8 @@ static void crashes(void **state)
 			status = crash_at((enum change)change, at, bytes_slice(&chain));
 			assert_true(status == 77 || status == 0);
 			struct store *s = open_ok();
-			assert_string_equal(witness("find state/keys/" MX " -name '.*'"), "");
 			bool changed = is_changed(s, (enum change)change, not_after);
+			assert_string_equal(witness("find state/keys/" MX " -name '.*'"), "");
 			assert_true(changed || status == 77);
 			assert_true(changed || !seen_new); /* there is one moment of change */
 			seen_old = seen_old || !changed;
@@ -499,8 +499,7 @@ static void crashes(void **state)
 	bytes_fini(&chain);
 }
 
-/* Crashes while cleaning up after a crash change nothing either: store_open is
- * simply run again. Here: several crashes at growing steps on one disk. */
+/* Several crashes, at growing steps, on one disk. */
 static void crash_after_crash(void **state)
 {
 	(void)state;
@@ -518,6 +517,91 @@ static void crash_after_crash(void **state)
 		store_close(s);
 	}
 	assert_true(greatest > 10);
+}
+
+/* What a crash can leave: of a generation, of one that was deleted, of a chain, of state.json; and the same
+ * of another identity. */
+static void plant_leftovers(void)
+{
+	(void)witness("rm -rf state && cp -a start state && cd state/keys && cp -a " MX " other.example && for i in " MX
+	              " other.example; do cp -a $i/3 $i/.tmp-5 && cp -a $i/3 $i/.gone-4 && echo x > $i/.tmp-state.json && "
+	              "echo x > $i/2/.tmp-ecdsa-p256.pem; done");
+}
+
+static int view_at(int at)
+{
+	pid_t pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		struct store *s = NULL;
+		struct store_view *v = NULL;
+		struct trouble t = { at, 0, 0 };
+		if (store_open("state", &s, NULL) != EC_OK)
+			_exit(1);
+		store_set_fault(s, (struct disk_fault){ on_step, &t });
+		_exit(store_view_new(s, MX, &v, NULL) == EC_OK ? 0 : 2);
+	}
+	int status = 0;
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	return WEXITSTATUS(status);
+}
+
+static void assert_clear(struct store *s)
+{
+	struct store_view *v = view_ok(s);
+	assert_string_equal(witness("find state/keys/" MX " -name '.*'"), "");
+	assert_true(v->num == 3 && v->num_damaged == 0 && v->active == 2 && v->last == 4);
+	store_view_free(v);
+}
+
+/* They are cleared away by whoever looks at the identity first, and of no other one: opening the
+ * store looks at none, however many there are. A crash in the middle of it changes nothing. */
+static void leftovers(void **state)
+{
+	(void)state;
+	prepare();
+	plant_leftovers();
+	store_close(open_ok());
+	assert_string_equal(witness("find state/keys/*.* -name '.*' | wc -l"), "8");
+	int at = 0, status = 77;
+	for (; status == 77; at++) {
+		plant_leftovers();
+		status = view_at(at);
+		assert_true(status == 77 || status == 0);
+		struct store *s = open_ok();
+		assert_clear(s);
+		assert_string_equal(witness("find state/keys/other.example -name '.*' | wc -l"), "4");
+		store_close(s);
+	}
+	assert_true(at > 8); /* two directories with what is in them, two files */
+}
+
+/* What can't be cleared away is not kept in silence: it may hold a key. */
+static void leftovers_that_stay(void **state)
+{
+	(void)state;
+	prepare();
+	int steps = 1;
+	for (int at = 0; at < steps; at++) {
+		plant_leftovers();
+		struct store *s = open_ok();
+		struct store_view *v = NULL;
+		struct trouble t = { at, 0, at % 2 == 0 ? EROFS : EIO };
+		struct why why = { 0 };
+		store_set_fault(s, (struct disk_fault){ on_step, &t });
+		enum ec ec = store_view_new(s, MX, &v, &why);
+		store_set_fault(s, (struct disk_fault){ 0 });
+		steps = t.steps > at ? at + 2 : at;
+		if (t.steps <= at)
+			assert_int_equal(ec, EC_OK);
+		else if (ec != (at % 2 == 0 ? EC_PERMISSION : EC_IO) || v != NULL || strstr(why.text, "keys/" MX ": ") == NULL)
+			fail_msg("step %d: %s: %s", at, ec_name(ec), why.text);
+		store_view_free(v);
+		assert_clear(s);
+		store_close(s);
+	}
+	assert_true(steps > 8);
 }
 
 struct log {
@@ -623,8 +707,8 @@ int main(void)
 		cmocka_unit_test(life),         cmocka_unit_test(both_algorithms), cmocka_unit_test(names),
 		cmocka_unit_test(listing),      cmocka_unit_test(one_process_only), cmocka_unit_test(damage),
 		cmocka_unit_test(damaged_state), cmocka_unit_test(installing),     cmocka_unit_test(failing_disk),
-		cmocka_unit_test(crashes),      cmocka_unit_test(crash_after_crash), cmocka_unit_test(sync_order),
-		cmocka_unit_test(full_disk),
+		cmocka_unit_test(crashes),      cmocka_unit_test(crash_after_crash), cmocka_unit_test(leftovers),
+		cmocka_unit_test(leftovers_that_stay), cmocka_unit_test(sync_order), cmocka_unit_test(full_disk),
 	};
 	return cmocka_run_group_tests(tests, fixture_set_up, fixture_tear_down);
 }

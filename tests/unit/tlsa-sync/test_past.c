@@ -153,6 +153,37 @@ static void what_was_seen_before_a_sleep_is_old(void **state)
 	}
 }
 
+/* A server that has joined since the zone was last looked up has an old copy of it. The roll finds it before it
+ * changes a key. */
+static void a_server_that_joined_before_the_roll_is_met(void **state)
+{
+	struct fix *x = steady(state);
+	look_after(x, 60);
+	x->num_servers = 4;
+	x->served[3] = x->served[0];
+	assert_true(tlsa_set_remove(&x->served[3], &(struct tlsa[]){ fix_record(0, 8, 0) }[0]));
+	rotate(x);
+	for (unsigned n = 0; n < 50; n++) {
+		assert_int_not_equal(fix_decide(x)->action, RA_SWAP);
+		if (x->f->num_servers == 4)
+			break;
+		if (x->d.action == RA_LOOK) /* the three that it knows */
+			for (unsigned s = 0; s < 3; s++)
+				fix_answer(x, s);
+		if (x->d.action == RA_LOOK) {
+			assert_int_equal(fix_report(x, 0), EC_OK);
+			assert_int_equal(fix_report(x, 1), EC_OK);
+			facts_looked(x->f, fix_now(x));
+			fix_pass(x, 1);
+		} else {
+			(void)fix_until(x, RO_NUM_STATES, RA_NUM_ACTIONS, 1);
+		}
+	}
+	assert_int_equal(x->f->num_servers, 4);
+	fix_look(x);
+	assert_int_not_equal(fix_decide(x)->action, RA_SWAP);
+}
+
 /* A roll in a journal that was restored; meanwhile it had ended, and others after it. */
 static void an_old_roll_ends(void **state)
 {
@@ -393,6 +424,7 @@ int main(void)
 		HISTORY(a_silent_server_proves_anew_what_was_put_back),
 		HISTORY(a_silent_server_proves_anew_what_somebody_took_out),
 		HISTORY(what_was_seen_before_a_sleep_is_old),
+		HISTORY(a_server_that_joined_before_the_roll_is_met),
 		HISTORY(an_old_roll_ends),
 		HISTORY(an_old_rollback_never_goes_forward),
 		HISTORY(a_key_given_up_and_made_active_by_hand),
