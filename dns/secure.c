@@ -17,6 +17,18 @@ const char *secure_status_name(enum secure_status status)
 	return names[status];
 }
 
+struct secure_options secure_options_of(const struct config_dns *dns)
+{
+	return (struct secure_options){
+		.trust_anchor_file = dns->trust_anchor,
+		.root_hints_file = dns->root_hints,
+		.forwarders = (const char *const *)dns->resolver.items,
+		.num_forwarders = dns->resolver.num,
+		.timeout_ms = (int)dns->timeout_ms,
+		.keep_test_tld = dns->keep_test_tld,
+	};
+}
+
 enum ec secure_tlsa(const struct secure_answer *a, struct tlsa_set *out)
 {
 	enum ec result = EC_OK;

@@ -5,6 +5,7 @@
 #ifndef DNS_SECURE_H
 #define DNS_SECURE_H
 
+#include "config/config.h"
 #include "dns/record.h"
 
 /* FAILED covers SERVFAIL without proof of tampering, timeouts and our own
@@ -29,6 +30,9 @@ struct secure_options {
 	int timeout_ms;                /* per question, when secure_ask gets 0; 0 = 5000 */
 	bool keep_test_tld;            /* look .test up instead of answering NXDOMAIN (RFC 6761 6.2) */
 };
+
+/* secure_options_of takes them from the settings, which they borrow. */
+struct secure_options secure_options_of(const struct config_dns *dns);
 
 enum { SECURE_RDATA_MAX = 64 };
 

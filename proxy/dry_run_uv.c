@@ -388,14 +388,7 @@ static enum ec begin(struct dry *d, struct why *why)
 {
 	const struct config *cfg = d->cfg;
 	json_t *files = NULL;
-	const struct secure_options options = {
-		.trust_anchor_file = cfg->dns.trust_anchor,
-		.root_hints_file = cfg->dns.root_hints,
-		.forwarders = (const char *const *)cfg->dns.resolver.items,
-		.num_forwarders = cfg->dns.resolver.num,
-		.timeout_ms = (int)cfg->dns.timeout_ms,
-		.keep_test_tld = cfg->dns.keep_test_tld,
-	};
+	const struct secure_options options = secure_options_of(&cfg->dns);
 	d->rows = calloc(ROWS_MAX, sizeof *d->rows);
 	d->own_names = calloc(cfg->num_identities + 1, sizeof *d->own_names);
 	d->strictest = calloc(cfg->num_connectors + 1, sizeof *d->strictest);

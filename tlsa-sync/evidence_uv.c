@@ -71,18 +71,6 @@ struct evidence {
 	size_t rows_pending;
 };
 
-static struct secure_options secure_options_of(const struct config *cfg)
-{
-	return (struct secure_options){
-		.trust_anchor_file = cfg->dns.trust_anchor,
-		.root_hints_file = cfg->dns.root_hints,
-		.forwarders = (const char *const *)cfg->dns.resolver.items,
-		.num_forwarders = cfg->dns.resolver.num,
-		.timeout_ms = (int)cfg->dns.timeout_ms,
-		.keep_test_tld = cfg->dns.keep_test_tld,
-	};
-}
-
 /* --- who serves it --- */
 
 static void task_free(struct task *t)
@@ -154,7 +142,7 @@ static enum ec task_make(struct evidence *e, struct task **old, size_t num_old, 
 			old[i]->at = NULL;
 		}
 	}
-	struct secure_options options = secure_options_of(e->cfg);
+	struct secure_options options = secure_options_of(&e->cfg->dns);
 	enum ec ec = t->at != NULL ? EC_OK : secure_new_at(e->loop, &options, &t->apex, &t->address, &t->at, why);
 	if (ec != EC_OK) {
 		free(t);
@@ -439,7 +427,7 @@ enum ec evidence_new(uv_loop_t *loop, const struct config *cfg, const char *iden
 	e->cfg = cfg;
 	uv_timer_init(loop, &e->kick);
 	e->kick.data = e;
-	struct secure_options options = secure_options_of(cfg);
+	struct secure_options options = secure_options_of(&cfg->dns);
 	enum ec ec = dns_name_parse(slice_str(identity), &e->host, why);
 	if (ec == EC_OK)
 		ec = dns_name_prepend("_25._tcp", &e->host, &e->owner, why);

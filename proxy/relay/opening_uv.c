@@ -77,27 +77,6 @@ static void note(struct opening *o, enum smtp_reply_id id, const char *where, co
 	(void)snprintf(o->words, sizeof o->words, "%s: %s", where, words);
 }
 
-/* An ended dialogue tells its reason; the replies of that kind are 4xx of their own. */
-static enum smtp_reply_id reply_of(enum smtp_reason reason)
-{
-	switch (reason) {
-	case SMTP_WHY_HOP_NO_STARTTLS:
-		return SMTP_R_HOP_NO_STARTTLS;
-	case SMTP_WHY_BACKEND_TIMEOUT:
-		return SMTP_R_BACKEND_TIMEOUT;
-	case SMTP_WHY_BACKEND_GARBAGE:
-		return SMTP_R_BACKEND_GARBAGE;
-	case SMTP_WHY_BACKEND_CLOSING:
-		return SMTP_R_BACKEND_CLOSING;
-	case SMTP_WHY_BACKEND_CONFIG:
-		return SMTP_R_BACKEND_CONFIG;
-	case SMTP_WHY_NO_MEMORY:
-		return SMTP_R_NO_MEMORY;
-	default:
-		return SMTP_R_BACKEND_LOST;
-	}
-}
-
 static void drop(struct opening *o)
 {
 	link_close(o->link);
@@ -294,7 +273,7 @@ static void act(struct opening *o, const struct backend_event *ev)
 		ready(o, ev->caps);
 		break;
 	case BACKEND_EV_LOST:
-		give_up(o, reply_of(ev->reason), ev->words == NULL ? "lost" : ev->words);
+		give_up(o, smtp_reply_lost(ev->reason), ev->words == NULL ? "lost" : ev->words);
 		break;
 	case BACKEND_EV_ANSWER:
 	case BACKEND_EV_QUIT:

@@ -197,14 +197,7 @@ static enum ec take_names(struct router *r, json_t *list)
 
 static enum ec make_settings(struct router *r, struct config *cfg, json_t *own_names, struct why *why)
 {
-	const struct secure_options options = {
-		.trust_anchor_file = cfg->dns.trust_anchor,
-		.root_hints_file = cfg->dns.root_hints,
-		.forwarders = (const char *const *)cfg->dns.resolver.items,
-		.num_forwarders = cfg->dns.resolver.num,
-		.timeout_ms = (int)cfg->dns.timeout_ms,
-		.keep_test_tld = cfg->dns.keep_test_tld,
-	};
+	const struct secure_options options = secure_options_of(&cfg->dns);
 	struct secure *secure = NULL;
 	enum ec ec = secure_new(&r->loop, &options, &secure, why);
 	if (ec != EC_OK) {

@@ -63,3 +63,25 @@ void smtp_answer_print(struct writer *w, uint16_t code, const char *enhanced, co
 	}
 	writer_str(w, "\r\n");
 }
+
+enum smtp_reply_id smtp_reply_lost(enum smtp_reason reason)
+{
+	switch (reason) {
+	case SMTP_WHY_BACKEND_CONNECT:
+		return SMTP_R_BACKEND_CONNECT;
+	case SMTP_WHY_BACKEND_TIMEOUT:
+		return SMTP_R_BACKEND_TIMEOUT;
+	case SMTP_WHY_BACKEND_GARBAGE:
+		return SMTP_R_BACKEND_GARBAGE;
+	case SMTP_WHY_BACKEND_CLOSING:
+		return SMTP_R_BACKEND_CLOSING;
+	case SMTP_WHY_BACKEND_CONFIG:
+		return SMTP_R_BACKEND_CONFIG;
+	case SMTP_WHY_HOP_NO_STARTTLS:
+		return SMTP_R_HOP_NO_STARTTLS;
+	case SMTP_WHY_NO_MEMORY:
+		return SMTP_R_NO_MEMORY;
+	default:
+		return SMTP_R_BACKEND_LOST;
+	}
+}

@@ -175,6 +175,9 @@ struct smtp_reply_row {
 /* smtp_reply_row gives the row of the table, static. */
 const struct smtp_reply_row *smtp_reply_row(enum smtp_reply_id id);
 
+/* smtp_reply_lost gives the row for a link that was lost for that reason. */
+enum smtp_reply_id smtp_reply_lost(enum smtp_reason reason);
+
 /* RFC 5321 4.5.3.1.5: a reply line has at most 512 octets with CRLF. */
 enum { SMTP_REPLY_LINE_MAX = 512, SMTP_REPLY_TEXT_MAX = 400 };
 

@@ -40,28 +40,6 @@ void session_spoil(struct smtp_session *s, enum smtp_reply_id why)
 		t->spoiled = why;
 }
 
-static enum smtp_reply_id lost_reply(enum smtp_reason reason)
-{
-	switch (reason) {
-	case SMTP_WHY_BACKEND_CONNECT:
-		return SMTP_R_BACKEND_CONNECT;
-	case SMTP_WHY_BACKEND_TIMEOUT:
-		return SMTP_R_BACKEND_TIMEOUT;
-	case SMTP_WHY_BACKEND_GARBAGE:
-		return SMTP_R_BACKEND_GARBAGE;
-	case SMTP_WHY_BACKEND_CLOSING:
-		return SMTP_R_BACKEND_CLOSING;
-	case SMTP_WHY_BACKEND_CONFIG:
-		return SMTP_R_BACKEND_CONFIG;
-	case SMTP_WHY_HOP_NO_STARTTLS:
-		return SMTP_R_HOP_NO_STARTTLS;
-	case SMTP_WHY_NO_MEMORY:
-		return SMTP_R_NO_MEMORY;
-	default:
-		return SMTP_R_BACKEND_LOST;
-	}
-}
-
 /* The answer to a whole message: it is no command's fault, so it never closes. */
 static void reply_message(struct smtp_session *s, enum smtp_reply_id id)
 {
@@ -399,7 +377,7 @@ static void lost_rcpt(struct smtp_session *s, enum smtp_reply_id id)
 void smtp_session_backend_lost(struct smtp_session *s, enum smtp_reason reason)
 {
 	struct txn *t = s->txn;
-	enum smtp_reply_id id = lost_reply(reason);
+	enum smtp_reply_id id = smtp_reply_lost(reason);
 	session_tidy(s);
 	if (t == NULL || s->state == ST_CLOSED || (t->link == LINK_NONE && s->state != ST_OPENING))
 		return;

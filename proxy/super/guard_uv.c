@@ -29,14 +29,7 @@ enum ec guard_new(uv_loop_t *loop, const struct config_dns *dns, struct guard **
 	struct guard *g = calloc(1, sizeof *g);
 	if (g == NULL)
 		return why_set(why, EC_NO_MEMORY, "out of memory");
-	struct secure_options options = {
-		.trust_anchor_file = dns->trust_anchor,
-		.root_hints_file = dns->root_hints,
-		.forwarders = (const char *const *)dns->resolver.items,
-		.num_forwarders = dns->resolver.num,
-		.timeout_ms = (int)dns->timeout_ms,
-		.keep_test_tld = dns->keep_test_tld,
-	};
+	const struct secure_options options = secure_options_of(dns);
 	g->loop = loop;
 	enum ec ec = secure_new(loop, &options, &g->secure, why);
 	if (ec == EC_OK)

@@ -207,8 +207,9 @@ def test_report(scene, outcomes):
     assert line.split() == ["mandatory", "match.mandatory.mail.lab", "dane", "dane", "1"]
     (line,) = [x for x in text if " expired.opportunistic.mail.lab " in x]
     assert line.split() == ["opportunistic", "expired.opportunistic.mail.lab", "nothing", "refused:hop_certificate_expired", "1"]
+    metrics = edge.show("show metrics")
     for word, number in (("dane", 3), ("encrypted", 4), ("clear", 1)):
-        assert f'danegate_connector_transactions_total{{connector="opportunistic",trust="{word}"}} {number}\n' in edge.show("show metrics")
+        assert f'danegate_connector_transactions_total{{connector="opportunistic",trust="{word}"}} {number}\n' in metrics
 
 
 def test_an_exception_that_has_ended(scene):
@@ -278,7 +279,8 @@ def test_without_the_router(scene):
             resource.prlimit(pid, resource.RLIMIT_NOFILE, (4, limits[1]))  # it gets no further descriptor
             try:
                 os.kill(router_of(edge), signal.SIGKILL)
-                wait_until(lambda: rcpt(client, f"user@{new_id()}.mandatory.mail.lab") == "451 4.4.3", 10, "the router to be missed")
+                wait_until(lambda: rcpt(client, f"user@{new_id()}.mandatory.mail.lab") == "451 4.4.3", 10,
+                           "the router to be missed")
                 still = rcpt(client, "user@known.mandatory.mail.lab")
                 assert rcpt(client, "user@unknown.mandatory.mail.lab") == "451 4.4.3"
                 if time.monotonic() - before < 4:

@@ -132,12 +132,7 @@ class Hops(MaildirBackend):
     """The Postfix behind all hosts."""
 
     def __init__(self, hosts, domains, name="hops"):
-        first, *others = hosts
-        super().__init__(name, f"{first.address}:25", domains, first.options())
-        master = self.dir / "master.cf"
-        more = "".join(f"{h.address}:25 inet n - n - - smtpd" + "".join(f"\n  -o {o}" for o in h.options()) + "\n" for h in others)
-        master.write_text(more + master.read_text())
-        self.listeners += [(h.address, "25") for h in others]
+        super().__init__(name, {f"{h.address}:25": h.options() for h in hosts}, domains)
 
     def copies(self, message_id):
         """Recipient -> how many copies of the message it has."""

@@ -196,7 +196,8 @@ class Sender(Postfix):
 
 
 class MaildirBackend(Postfix):
-    """Accepts mail for `domains` in clear and writes every message to one Maildir."""
+    """Accepts mail for `domains` in clear and writes every message to one Maildir. `listen` is ADDR:PORT with
+    `options`, or several as Postfix has them."""
 
     def __init__(self, name="backend", listen=f"{zones.BACKEND}:2525", domains=(zones.DOMAIN,), options=(), settings=None):
         mailbox = Path("/var/mail") / f"lab-{name}"
@@ -204,7 +205,7 @@ class MaildirBackend(Postfix):
         owner = pwd.getpwnam("nobody")
         mailbox.mkdir(parents=True)
         os.chown(mailbox, owner.pw_uid, owner.pw_gid)
-        super().__init__(name, {listen: list(options)}, {
+        super().__init__(name, listen if isinstance(listen, dict) else {listen: list(options)}, {
             "myhostname": f"{name}.{zones.ZONE}",
             "virtual_mailbox_domains": ", ".join(domains),
             "virtual_mailbox_base": mailbox,
