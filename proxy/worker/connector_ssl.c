@@ -160,11 +160,10 @@ void exits_saw(struct exits *e, size_t i, const struct smtp_caps *caps, struct m
 	e->ways[i].caps_ms = now.ms;
 	for (size_t k = 0; k < e->num; k++) {
 		const struct exit_way *w = &e->ways[k];
-		/* One that depends on the domain is many, and none of them is looked at beforehand. */
+		/* One that depends on the domain is many, and none of them is looked at beforehand. Of others
+		 * that were not seen yet nothing is known: no flag. */
 		if (w->caps_ms == 0 && w->per_domain)
 			continue;
-		if (w->caps_ms == 0)
-			all.flags = 0;
 		all.flags &= w->caps.flags;
 		all.size_max = smaller(all.size_max, w->caps.size_max);
 		all.rcpt_max = smaller(all.rcpt_max, w->caps.rcpt_max);

@@ -1,6 +1,7 @@
 """A connector's next hops die, hang and vanish under load: no message is lost, none is stored twice that nobody was told
 to send again, senders hear 4xx and nothing worse, and mail flows again as soon as a hop does."""
 
+import collections
 import re
 
 import pytest
@@ -8,6 +9,7 @@ from conftest import Stage
 
 from lab import zones
 from lab.client import Client
+from lab.postfix import MaildirBackend
 from lab.proc import run, wait_until
 from lab.programs import sanitizer_env
 from lab.road import Road
@@ -15,6 +17,7 @@ from lab.traffic import Traffic
 
 ROADS = "127.25.0.93"
 CONNECT_S, REPLY_S = 1, 2
+PER_SECOND = 12
 
 
 class Scene:
@@ -95,11 +98,11 @@ def must_be_whole(account, sender):
 @pytest.mark.parametrize("fault", ["cut", "silent", "nowhere"])
 def test_the_other_hop_takes_over(scene, world, fault):
     first, second = scene.roads
-    with Traffic(world.sender, world.backend) as traffic:
-        traffic.more(4)
+    with Traffic(world.sender, world.backend, PER_SECOND) as traffic:
+        traffic.more(8)
         used = second.opened
         getattr(first, fault)()
-        traffic.more(10)
+        traffic.more(20)
         assert second.opened > used
         first.open()
         back = first.opened
@@ -108,9 +111,44 @@ def test_the_other_hop_takes_over(scene, world, fault):
     must_be_whole(account, world.sender)
 
 
+class Stores:
+    """What several backends have stored."""
+
+    def __init__(self, *backends):
+        self.backends = backends
+
+    def delivered(self):
+        return sum((b.delivered() for b in self.backends), collections.Counter())
+
+
+def test_a_mail_server_is_killed(scene, world):
+    """Not the way to it this time: kill -9 of a Postfix in the midst of its sessions. What it had taken it still has."""
+    first, second = scene.roads
+    victim = MaildirBackend("victim", f"{ROADS}:2530").start()
+    try:
+        first.target = (ROADS, 2530)
+        first.cut()
+        first.open()
+        with Traffic(world.sender, Stores(world.backend, victim), PER_SECOND) as traffic:
+            wait_until(lambda: len(victim.messages()) >= 8, 20, "mail at the victim")
+            used = second.opened
+            victim.crash()
+            traffic.more(10)
+            assert second.opened > used
+            victim.start()
+            stored = len(victim.messages())
+            wait_until(lambda: len(victim.messages()) > stored + 3, 40, "it to be used again")
+            account = traffic.finish()
+        must_be_whole(account, world.sender)
+    finally:
+        first.target = (zones.BACKEND, 2525)
+        first.cut()
+        victim.stop()
+
+
 def test_a_slow_hop_is_waited_for(scene, world):
     scene.roads[0].slow(0.2)
-    with Traffic(world.sender, world.backend) as traffic:
+    with Traffic(world.sender, world.backend, PER_SECOND) as traffic:
         traffic.more(10)
         account = traffic.finish()
     assert account.is_perfect(), account
@@ -120,8 +158,8 @@ def test_a_slow_hop_is_waited_for(scene, world):
 def test_no_hop_left(scene, world, fault):
     """Senders are told to come back, in a time that they can wait; and all is well a second after a hop is."""
     before = told_to_wait(world.sender)
-    with Traffic(world.sender, world.backend) as traffic:
-        traffic.more(4)
+    with Traffic(world.sender, world.backend, PER_SECOND) as traffic:
+        traffic.more(8)
         for road in scene.roads:
             getattr(road, fault)()
         said = wait_until(lambda: next((a for a in [rcpt()] if a != "250"), None), 20, "a refusal")
@@ -137,7 +175,7 @@ def test_no_hop_left(scene, world, fault):
 def test_a_drained_hop(scene, world):
     """Nothing new goes to it, what is under way goes on, and nobody notices."""
     first, second = scene.roads
-    with Traffic(world.sender, world.backend) as traffic:
+    with Traffic(world.sender, world.backend, PER_SECOND) as traffic:
         traffic.more(3)
         with Client().secure() as under_way:
             assert under_way.envelope() == 250

@@ -5,11 +5,12 @@ import os
 import pwd
 import re
 import shutil
+import signal
 import socket
 from pathlib import Path
 
 from . import zones
-from .proc import RUN, LabError, run, wait_until
+from .proc import RUN, LabError, children_of, run, send_signal, wait_until
 
 SERVICES = """pickup unix n - n 60 1 pickup
 cleanup unix n - n - 0 cleanup
@@ -89,6 +90,12 @@ class Postfix:
 
     def stop(self):
         run("script", "-qec", f"postfix -c {self.dir} stop", "/dev/null", check=False)
+
+    def crash(self):
+        """kill -9 of everything that belongs to it. What is in its queue stays there until start()."""
+        master = int((self.queue / "pid" / "master.pid").read_text())
+        send_signal([master, *children_of(master)], signal.SIGKILL)
+        wait_until(lambda: not Path(f"/proc/{master}").exists(), 10, f"{self.name} to be gone")
 
     def reload(self):
         run("postfix", "-c", self.dir, "reload")

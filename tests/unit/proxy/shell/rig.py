@@ -211,6 +211,7 @@ class Worker:
         self.connectors, self.files = connectors, dict(files)
         self.news, self.crashed = [], False
         self.wire, theirs = socket.socketpair()
+        self.wire.settimeout(60)  # for hear: what never comes is a failure
         self.listener = socket.socket(family)
         self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self.listener.bind(("127.0.0.1" if family == socket.AF_INET else "::1", 0))
