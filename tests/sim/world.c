@@ -95,12 +95,16 @@ static int64_t held_until(const struct world *w, const struct span *s)
 	const struct version *chosen = &w->versions[v->ttl_from];
 	bool known = (!chosen->by_hand || chosen->ttl_seen_at != 0) && !s->lost;
 	int64_t ttl = v->set.num == 0 ? w->negative_ttl_s : known || v->ttl_s < w->our_ttl_s ? v->ttl_s : w->our_ttl_s;
-	int64_t until = s->to + (s->unseen ? 1 : 2) * ttl * 1000 + w->margin_ms;
+	int64_t to = s->to;
+	/* What a server gives when its signature has run out is bogus: no cache takes it up. */
+	if (w->check_signatures && v->signed_until * 1000 < to)
+		to = v->signed_until * 1000;
+	int64_t until = to + (s->unseen ? 1 : 2) * ttl * 1000 + w->margin_ms;
 	if (s->unseen)
 		return until;
 	if (w->check_signatures && v->signed_until * 1000 > until)
 		until = v->signed_until * 1000;
-	return s->to + w->stale_ms > until ? s->to + w->stale_ms : until;
+	return to + w->stale_ms > until ? to + w->stale_ms : until;
 }
 
 /* A sender whose set does not match: whose doing is it? */
