@@ -187,14 +187,17 @@ static void find_route(struct conn *c)
 	}
 }
 
-/* name_domain writes what the way depends on: the recipient's domain, or nothing. */
-static char *name_domain(const struct exit_way *way, const struct smtp_rcpt *rcpt)
+/* name_domain makes the text of what the way depends on: the recipient's domain, or nothing. Returns
+ * EC_NO_MEMORY, or what domain_fold says of a domain that DNS can't have. */
+static enum ec name_domain(const struct exit_way *way, const struct smtp_rcpt *rcpt, char **out)
 {
 	char text[DOMAIN_MAX + 1] = "";
 	size_t len = 0;
-	if (way->per_domain && domain_fold(slice_of(rcpt->path.domain, rcpt->path.domain_len), text, &len) != EC_OK)
-		return NULL;
-	return strdup(text);
+	*out = NULL;
+	enum ec ec = way->per_domain ? domain_fold(slice_of(rcpt->path.domain, rcpt->path.domain_len), text, &len) : EC_OK;
+	if (ec == EC_OK)
+		*out = strdup(text);
+	return ec == EC_OK && *out == NULL ? EC_NO_MEMORY : ec;
 }
 
 static bool reusable(const struct conn *c, size_t exit, const char *domain)
@@ -206,7 +209,8 @@ static bool reusable(const struct conn *c, size_t exit, const char *domain)
 static void open_backend(struct conn *c, const struct smtp_event *ev)
 {
 	struct exit_way *way = &c->settings->exits.ways[ev->connector];
-	char *domain = name_domain(way, ev->rcpt);
+	char *domain;
+	enum ec ec = name_domain(way, ev->rcpt, &domain);
 	c->num_transactions++;
 	work_count(c->work, COUNT_TRANSACTIONS);
 	if (domain != NULL && reusable(c, ev->connector, domain)) {
@@ -218,9 +222,8 @@ static void open_backend(struct conn *c, const struct smtp_event *ev)
 	}
 	conn_backend_quit(c);
 	c->exit = ev->connector;
-	if (domain == NULL) {
-		/* No memory; or a domain that DNS can't have, such as one with an empty label. */
-		smtp_session_backend_refused(c->session, SMTP_R_HOP_NO_HOST);
+	if (ec != EC_OK) {
+		smtp_session_backend_refused(c->session, ec == EC_NO_MEMORY ? SMTP_R_NO_MEMORY : SMTP_R_HOP_NO_HOST);
 		return;
 	}
 	c->domain = domain;
