@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "base/address.h"
-#include "proxy/worker/outbox_uv.h"
+#include "proxy/relay/outbox_uv.h"
 
 struct link {
 	union {

@@ -6,7 +6,7 @@
 #define PROXY_CONN_PARTS_UV_H
 
 #include "proxy/worker/conn_uv.h"
-#include "proxy/worker/outbox_uv.h"
+#include "proxy/relay/outbox_uv.h"
 #include "proxy/relay/backend.h"
 #include "proxy/relay/opening_uv.h"
 #include "proxy/tls/channel_ssl.h"

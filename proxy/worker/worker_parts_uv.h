@@ -8,7 +8,7 @@
 #include "base/wire_uv.h"
 #include "proxy/worker/listen_uv.h"
 #include "proxy/relay/ledger.h"
-#include "proxy/relay/probe_uv.h"
+#include "proxy/worker/probe_uv.h"
 #include "proxy/worker/work_uv.h"
 
 struct worker {

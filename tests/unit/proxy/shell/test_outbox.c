@@ -4,7 +4,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "proxy/worker/outbox_uv.h"
+#include "proxy/relay/outbox_uv.h"
 
 /* A stream whose other end we read by hand. */
 struct rig {

@@ -1,4 +1,4 @@
-#include "proxy/worker/outbox_uv.h"
+#include "proxy/relay/outbox_uv.h"
 
 #include <assert.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 /* on_timer -> look at the connector that is due first: route -> opening -> READY: note, QUIT
  * -> the next one, or the timer again. One at a time. */
-#include "proxy/relay/probe_uv.h"
+#include "proxy/worker/probe_uv.h"
 
 #include <stdlib.h>
 

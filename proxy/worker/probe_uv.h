@@ -4,8 +4,8 @@
  *        ourselves; while the backend is down, what it offered last.
  * Spec:  RFC 5321 4.1.1.1.
  * Start at: probe_start. */
-#ifndef PROXY_RELAY_PROBE_UV_H
-#define PROXY_RELAY_PROBE_UV_H
+#ifndef PROXY_PROBE_UV_H
+#define PROXY_PROBE_UV_H
 
 #include "proxy/worker/work_uv.h"
 
