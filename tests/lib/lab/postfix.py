@@ -221,6 +221,7 @@ class MaildirBackend(Postfix):
             "virtual_gid_maps": f"static:{owner.pw_gid}",
             "virtual_minimum_uid": "1",
             "smtpd_recipient_restrictions": "reject_unauth_destination",
+            "smtpd_peername_lookup": "no",  # no greeting waits for a name server that a test has stopped
             "smtpd_authorized_xclient_hosts": "127.0.0.0/8",
             "smtpd_authorized_xforward_hosts": "127.0.0.0/8",
             "local_header_rewrite_clients": "",
