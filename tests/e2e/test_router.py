@@ -292,7 +292,7 @@ def probe(dns, connectors):
 
 
 def test_a_dry_run_says_what_each_mode_would_do(dns, certificate):
-    mx = HandMx(*certificate[:2]).start()
+    mx = HandMx(*certificate[:2], name="routed-mx", address=MX).start()
     try:
         good = {"name": "good", "domains": ["d-pinned.mail.lab", "d-plain.mail.lab", "d-dane.mail.lab", "d-bogustlsa.mail.lab", "d-unusable.mail.lab"],
                 "next_hops": [{"to": "mx"}]}
@@ -318,7 +318,7 @@ def test_a_dry_run_says_what_each_mode_would_do(dns, certificate):
 
 @pytest.fixture
 def edge(dns, certificate):
-    mx = HandMx(*certificate[:2]).start()
+    mx = HandMx(*certificate[:2], name="routed-mx", address=MX).start()
     made = Danegate(backend=f"{BACKEND}:2525", changes={
         "dns": dns.config(), "backend": {"address": None},
         "connectors": [{"name": "mail", "domains": ["d-pinned.mail.lab"], "next_hops": [{"to": "mx"}]}],

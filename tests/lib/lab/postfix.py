@@ -258,8 +258,8 @@ class HandMx(MaildirBackend):
     """mx2: a receiver with STARTTLS of its own, no danegate. Its TLSA records are written by the tests:
     it proves that the laboratory itself notices a wrong pin."""
 
-    def __init__(self, certificate, key):
-        super().__init__("mx2", f"{zones.HAND_MX}:25", (zones.DOMAIN_HAND,), settings={
+    def __init__(self, certificate, key, name="mx2", address=zones.HAND_MX):
+        super().__init__(name, f"{address}:25", (zones.DOMAIN_HAND,), settings={
             "myhostname": zones.MX_HAND,
             "smtpd_tls_security_level": "may",
             "smtpd_tls_chain_files": f"{key}, {certificate}",

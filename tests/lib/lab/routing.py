@@ -13,13 +13,13 @@ import threading
 from . import nameservers as ns
 from .proc import RUN, LabError, run, slowness, wait_until
 from .programs import bin_dir, sanitizer_env, to_yaml
-from .zones import HAND_MX, soa
+from .zones import ROUTED_MX, soa
 
 ROOT = "127.25.1.1"  # serves everything
 SILENT = "127.25.1.2"  # nobody is there
 POLICY = "127.25.1.80"  # the policy hosts
 SELF_SIGNED = "127.25.1.81"  # one whose certificate nobody vouches for
-MX = HAND_MX  # where a Postfix is, in the tests that start one
+MX = ROUTED_MX  # where a Postfix is, in the tests that start one
 
 RECORD = "3 1 1 " + "0123456789abcdef" * 4
 UNUSABLE = "1 1 1 " + "0123456789abcdef" * 4

@@ -13,6 +13,7 @@ CA_RESOLVER = "127.25.0.54"
 CA = "127.25.0.60"  # pebble
 EDGE = "127.25.0.25"  # danegate: mx1
 EDGE_TWO = "127.25.0.27"  # a second danegate behind the same name, in the tests that have one
+ROUTED_MX = "127.25.0.28"  # a Postfix that the router's tests start
 HAND_MX = "127.25.0.26"  # mx2: a Postfix whose TLSA records the tests write by hand
 BACKEND = "127.25.0.30"
 FAKE_BACKEND = "127.25.0.31"
