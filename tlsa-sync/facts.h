@@ -167,7 +167,7 @@ struct fact_agree {
 	unsigned count;   /* good answers in a row: validly signed, the record in it, nothing else in the set in the way */
 	int64_t proof_ms; /* counted time of the k-th; 0: not yet. A bad answer makes it 0 again; silence does not */
 	int64_t run_ms;   /* since when it has been watched without a gap */
-	int64_t last_ms;  /* the last good answer */
+	int64_t last_ms;  /* the last good answer; 0: none since the record was put back */
 };
 
 /* A TTL some version of the set (or its absence) was served with. */

@@ -193,13 +193,17 @@ static void answer_to_digests(struct facts *f, unsigned server, const struct ans
 	for (unsigned d = 0; d < f->num_digests; d++) {
 		bool serves = a->alias || facts_digest_served(&f->digests[d], &a->set);
 		bool good = serves && a->validity == VALIDITY_SECURE;
-		struct fact_agree *row = agree_row(f, server, d, good);
+		struct fact_agree *row = agree_row(f, server, d, false);
+		/* The set before the record was put back may have been seen by nobody: it was signed before this one,
+		 * so that is what its signature is taken to last. */
+		if (!serves || (good && !a->alias && row != NULL && row->last_ms == 0))
+			facts_old_signature(&f->digests[d], a->signature_expires, now);
+		if (good && row == NULL)
+			row = agree_row(f, server, d, true);
 		if (good)
 			agree_good(row, f->clock.booted_ms, confirmations, gap_ms, now);
 		else if (row != NULL)
 			agree_bad(row);
-		if (!serves)
-			facts_old_signature(&f->digests[d], a->signature_expires, now);
 		if (facts_digest_named(&f->digests[d], &a->set))
 			later_of(&f->digests[d].signed_until, &f->digests[d].signed_count_ms, a->signature_expires, now);
 	}
@@ -286,23 +290,35 @@ void facts_gone(struct facts *f, struct stamp now)
 				later_of(&f->digests[d].signed_until, &f->digests[d].signed_count_ms, f->servers[s].signature_expires, now);
 }
 
-/* Did some server last answer with a set that the key would not match? */
-static bool lacking_somewhere(const struct facts *f, unsigned digest)
+/* Did the server last answer with a set that the key would not match? */
+static bool lacks(const struct facts *f, unsigned server, unsigned digest)
 {
-	for (size_t s = 0; s < f->num_servers; s++)
-		if (f->servers[s].answered.count_ms != 0 && !f->servers[s].alias &&
-		    !facts_digest_served(&f->digests[digest], &f->servers[s].set))
-			return true;
-	return false;
+	const struct fact_server *s = &f->servers[server];
+	return s->answered.count_ms != 0 && !s->alias && !facts_digest_served(&f->digests[digest], &s->set);
 }
 
-/* A record is put back that we had ordered away, or that somebody took out: a server that gave no answer
- * meanwhile may have served the set without it for as long. So each has to prove anew that it has it. */
-static void put_back(struct facts *f, unsigned digest)
+/* A record goes into the zone. Where some server lacks it, one that gave no answer meanwhile may lack it as long: so each
+ * has to prove anew that it has it. And where it was in the zone before, and we ordered it away or somebody took it out,
+ * each may have served a set without it that nobody saw: last_ms tells until its next answer. */
+static void going_in(struct facts *f, unsigned digest, enum record_form form)
 {
-	for (size_t i = 0; i < f->num_agrees; i++)
-		if (f->agrees[i].digest == digest)
-			agree_bad(&f->agrees[i]);
+	const struct fact_digest *d = &f->digests[digest];
+	bool lacking = false, back = d->deleted[form].count_ms > d->added[form].count_ms;
+	for (unsigned s = 0; s < f->num_servers; s++) {
+		const struct fact_agree *row = facts_agree(f, s, digest);
+		if (lacks(f, s, digest)) {
+			lacking = true;
+			back = back || (row != NULL && row->last_ms != 0);
+		}
+	}
+	for (unsigned s = 0; lacking && s < f->num_servers; s++) {
+		struct fact_agree *row = agree_row(f, s, digest, back);
+		if (row == NULL)
+			continue;
+		agree_bad(row);
+		if (back)
+			row->last_ms = 0;
+	}
 }
 
 void facts_update_sent(struct facts *f, const struct tlsa_set *adds, const struct tlsa_set *deletes, uint32_t ttl_s,
@@ -313,10 +329,10 @@ void facts_update_sent(struct facts *f, const struct tlsa_set *adds, const struc
 	enum record_form form;
 	for (size_t i = 0; i < adds->num; i++) {
 		int d = facts_digest_of(f, &adds->items[i], &form);
-		if (d >= 0 && lacking_somewhere(f, (unsigned)d))
-			put_back(f, (unsigned)d);
-		if (d >= 0)
-			f->digests[d].added[form] = now;
+		if (d < 0)
+			continue;
+		going_in(f, (unsigned)d, form);
+		f->digests[d].added[form] = now;
 	}
 	for (size_t i = 0; i < deletes->num; i++) {
 		int d = facts_digest_of(f, &deletes->items[i], &form);

@@ -279,11 +279,29 @@ static enum ec check_news(const struct facts *f, const struct policy *p, struct 
 	return check_probes(f, oldest, why);
 }
 
+/* Does some server hold so many records that those of the keys reported would not fit beside them? What a key in use lacks
+ * can't come before others have gone. */
+static bool no_room(const struct facts *f, const struct policy *p)
+{
+	for (size_t s = 0; s < f->num_servers; s++) {
+		struct tlsa_set all = f->servers[s].set;
+		for (size_t i = 0; i < f->num_keys; i++)
+			for (unsigned matching = 1; matching <= 2; matching++) {
+				struct tlsa t = guard_record(&f->keys[i], matching);
+				bool wanted = p->forms == 0 ? matching == 1 : (p->forms >> (matching - 1) & 1) != 0;
+				if (wanted && tlsa_set_add(&all, &t) != EC_OK)
+					return true;
+			}
+	}
+	return false;
+}
+
 /* What every server would then hold. */
-static enum ec check_after(const struct facts *f, const struct tlsa_set *adds, const struct tlsa_set *deletes,
-                           struct why *why)
+static enum ec check_after(const struct facts *f, const struct policy *p, const struct tlsa_set *adds,
+                           const struct tlsa_set *deletes, struct why *why)
 {
 	char text[TLSA_TEXT_SIZE];
+	bool given_up = guard_forced(f) || no_room(f, p);
 	for (size_t s = 0; s < f->num_servers; s++) {
 		if (!holds_set(&f->servers[s]))
 			continue;
@@ -296,8 +314,8 @@ static enum ec check_after(const struct facts *f, const struct tlsa_set *adds, c
 		for (size_t i = 0; deletes->num > 0 && i < f->num_keys; i++) {
 			struct tlsa t = guard_record(&f->keys[i], 1);
 			tlsa_print(text, &t);
-			if (guard_forced(f) && !guard_matches(&f->servers[s].set, &f->keys[i]))
-				continue; /* the operator knew: it does not match as it is */
+			if (given_up && !guard_matches(&f->servers[s].set, &f->keys[i]))
+				continue; /* the operator knew, or it must be so: it does not match as it is */
 			if (in_use(f, &f->keys[i]) && !guard_matches(&after, &f->keys[i]))
 				return why_set(why, EC_INVARIANT, "%s (%s) would serve a set that does not match %s, which is in use",
 				               f->servers[s].name, f->servers[s].address, text);
@@ -362,5 +380,5 @@ enum ec rollover_check_write(const struct facts *f, const struct policy *p, cons
 	}
 	if (ec == EC_OK && deletes->num > 0)
 		ec = check_news(f, p, now, why);
-	return ec == EC_OK ? check_after(f, adds, deletes, why) : ec;
+	return ec == EC_OK ? check_after(f, p, adds, deletes, why) : ec;
 }

@@ -173,8 +173,10 @@ static bool publish_held_back(struct decide *c, enum rollover_state state)
 {
 	char until[WORDS_COUNTDOWN];
 	int64_t late = removal_late_ms(c);
+	/* What is left of former keys may be what takes the room. */
 	if (too_large(c))
-		return decide_wait(c, state, "", "the set would have more than %d records: too many instances, algorithms and forms",
+		return step_remove_keys(c) ||
+		       decide_wait(c, state, "", "the set would have more than %d records: too many instances, algorithms and forms",
 		                   TLSA_SET_MAX);
 	if (late > 0) {
 		words_until(until, c->now, late);

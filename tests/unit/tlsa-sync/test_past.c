@@ -131,6 +131,64 @@ static void a_silent_server_proves_anew_what_somebody_took_out(void **state)
 	assert_int_equal(age_left_s(x, 0, 8), 7200);
 }
 
+/* Off and on again within minutes, and no server gave an answer between the two: the empty set may have been signed
+ * until any moment before the set that followed it. That one's signature, as it is first seen, is what may be
+ * replayed so long; signing it again later does not count. */
+static void the_signature_of_a_set_that_nobody_saw(void **state)
+{
+	struct fix *x = steady(state);
+	struct tlsa_set all = x->served[0];
+	x->p.wait = WAIT_SIGNATURES;
+	assert_int_equal(ask(x, RQ_DISABLE), EC_OK);
+	live(x, RO_WITHDRAWING, RA_UPDATE);
+	send_change(x, OUTCOME_OK, NULL);
+	assert_int_equal(ask(x, RQ_ENABLE), EC_OK);
+	x->served[2] = (struct tlsa_set){ 0 }; /* one that never had it shows that something is to be sent */
+	look_after(x, 700);
+	fix_probe(x);
+	assert_int_equal(fix_decide(x)->action, RA_UPDATE);
+	send_change(x, OUTCOME_OK, NULL);
+	for (unsigned s = 0; s < 3; s++)
+		x->served[s] = all;
+	int64_t life_s = 30 * 86400;
+	x->signature.s = x->clock.wall_ms / 1000 + life_s;
+	look_often(x, 3, 10);
+	assert_int_equal(age_left_s(x, 0, 8), life_s - 30);
+	x->signature.s += 86400;
+	look_after(x, 10);
+	assert_int_equal(age_left_s(x, 0, 8), life_s - 40);
+}
+
+/* The servers turn back to a zone full of former keys' records, and without the next key's, perhaps even without
+ * that of the key in use: they are not published before those have made room. */
+static void former_records_make_room(void **state)
+{
+	for (uint64_t newest = 9; newest <= 10; newest++) {
+		struct fix *x = world(state);
+		x->num_algorithms = 2;
+		live(x, RO_STEADY, RA_NONE);
+		for (unsigned n = 0; n < 3; n++) {
+			rotate(x);
+			roll(x);
+		}
+		assert_int_equal(x->active[0], 10);
+		struct tlsa_set old = { 0 };
+		for (unsigned i = 0; i < 2; i++)
+			for (uint64_t g = 7; g <= newest; g++)
+				for (unsigned a = 0; a < 2; a++)
+					assert_int_equal(tlsa_set_add(&old, &(struct tlsa[]){ fix_record(i, g, a) }[0]), EC_OK);
+		for (unsigned s = 0; s < 3; s++)
+			x->served[s] = old;
+		assert_true(fix_until(x, RO_RETIRING, RA_UPDATE, 1000));
+		assert_int_equal(x->d.deletes.num, 12);
+		assert_int_equal(check_decided(x), EC_OK);
+		assert_true(fix_until(x, RO_PUBLISHING, RA_UPDATE, 1000));
+		assert_int_equal(check_decided(x), EC_OK);
+		assert_true(fix_until(x, RO_STEADY, RA_NONE, 3000));
+		assert_int_equal(x->served[0].num, 8);
+	}
+}
+
 /* The machine was asleep, or a copy of it was brought back: the clock that counts has hardly moved. What
  * was seen before may be as old as the other clock says. */
 static void what_was_seen_before_a_sleep_is_old(void **state)
@@ -423,6 +481,8 @@ int main(void)
 		HISTORY(the_configured_ttl_counts_though_nobody_remembers_it),
 		HISTORY(a_silent_server_proves_anew_what_was_put_back),
 		HISTORY(a_silent_server_proves_anew_what_somebody_took_out),
+		HISTORY(the_signature_of_a_set_that_nobody_saw),
+		HISTORY(former_records_make_room),
 		HISTORY(what_was_seen_before_a_sleep_is_old),
 		HISTORY(a_server_that_joined_before_the_roll_is_met),
 		HISTORY(an_old_roll_ends),
