@@ -118,3 +118,27 @@ struct age age_late_of_generation(const struct facts *f, unsigned instance, uint
 	}
 	return a;
 }
+
+static bool added_before(const struct facts *f, struct stamp known)
+{
+	for (size_t i = 0; i < f->num_digests; i++)
+		for (enum record_form form = 0; form < FORM_NUM; form++)
+			if (f->digests[i].added[form].count_ms != 0 && f->digests[i].known.count_ms < known.count_ms)
+				return true;
+	return false;
+}
+
+int64_t age_unaware_ms(const struct facts *f)
+{
+	int64_t until = 0;
+	for (size_t m = 0; m < f->roll.num_moves; m++) {
+		const struct fact_move *move = &f->roll.moves[m];
+		for (size_t i = 0; move->swap_asked.count_ms != 0 && i < f->num_keys; i++) {
+			const struct fact_key *k = &f->keys[i];
+			int d = k->instance == move->instance && k->generation == move->to ? facts_digest(f, k->spki_sha256) : -1;
+			if (d >= 0 && added_before(f, f->digests[d].known) && f->digests[d].known.count_ms + ROLLOVER_LATE_MS > until)
+				until = f->digests[d].known.count_ms + ROLLOVER_LATE_MS;
+		}
+	}
+	return until;
+}

@@ -44,4 +44,9 @@ struct age age_of_generation(const struct facts *f, const struct policy *p, unsi
  * AGE_LATE. An emergency that is forced waits for nothing else. */
 struct age age_late_of_generation(const struct facts *f, unsigned instance, uint64_t generation, struct stamp now);
 
+/* age_unaware_ms is until when, on the counted clock, an update may take effect that was sent before a key
+ * that was swapped to was known, and so has no record of it; 0: there is none. Until then
+ * that key's records must stay: they are what makes such an update harmless. */
+int64_t age_unaware_ms(const struct facts *f);
+
 #endif

@@ -334,10 +334,30 @@ static bool spares_used(const struct facts *f, const struct tlsa_set *deletes)
 	return true;
 }
 
+/* An update that was sent before a key in use was known may yet put others' records into the zone: not into one without
+ * that key's. */
+static enum ec check_unaware(const struct facts *f, struct stamp now, struct why *why)
+{
+	for (size_t i = 0; i < f->num_keys; i++) {
+		int d = facts_digest(f, f->keys[i].spki_sha256);
+		bool swapped = false, older = false;
+		for (size_t m = 0; m < f->roll.num_moves; m++)
+			swapped = swapped || (f->roll.moves[m].instance == f->keys[i].instance && f->roll.moves[m].swap_asked.count_ms != 0 &&
+			                      f->roll.moves[m].to == f->keys[i].generation);
+		for (size_t o = 0; d >= 0 && o < f->num_digests; o++)
+			older = older || (f->digests[o].known.count_ms < f->digests[d].known.count_ms &&
+			                  (f->digests[o].added[0].count_ms != 0 || f->digests[o].added[1].count_ms != 0));
+		if (swapped && older && now.count_ms < f->digests[d].known.count_ms + ROLLOVER_LATE_MS)
+			return why_set(why, EC_INVARIANT, "an update sent before the key in use was known may still take effect: its record "
+			               "stays");
+	}
+	return EC_OK;
+}
+
 /* Switching off: a set without any usable record asks nothing of a key, so it does not
  * matter who presents what. But it must be all of them. */
 static enum ec check_off(const struct facts *f, const struct policy *p, const struct tlsa_set *adds,
-                         const struct tlsa_set *deletes, struct why *why)
+                         const struct tlsa_set *deletes, struct stamp now, struct why *why)
 {
 	char text[TLSA_TEXT_SIZE];
 	bool answered = false;
@@ -360,6 +380,9 @@ static enum ec check_off(const struct facts *f, const struct policy *p, const st
 	}
 	if (spares_used(f, deletes))
 		return EC_OK;
+	enum ec ec = check_unaware(f, now, why);
+	if (ec != EC_OK)
+		return ec;
 	return answered ? check_whole(f, 0, deletes, why) : why_set(why, EC_INVARIANT, "no server has answered");
 }
 
@@ -367,7 +390,7 @@ enum ec rollover_check_write(const struct facts *f, const struct policy *p, cons
                              const struct tlsa_set *deletes, struct stamp now, struct why *why)
 {
 	if (f->off.asked.count_ms != 0)
-		return check_off(f, p, adds, deletes, why);
+		return check_off(f, p, adds, deletes, now, why);
 	enum ec ec = check_adds(f, adds, why);
 	if (ec == EC_OK)
 		ec = check_late(f, adds, now, why);

@@ -54,6 +54,21 @@ static bool off_old_news(struct decide *c)
 	                           c->f->num_servers > 0 ? c->f->servers[0].words : "");
 }
 
+/* The record of a key that was swapped to as soon as it was made, in an emergency: an update older than the key may still
+ * put those of former keys into the zone, and must not find it empty. */
+static bool off_unaware(struct decide *c)
+{
+	int64_t left = age_unaware_ms(c->f) - c->now.count_ms;
+	char until[WORDS_COUNTDOWN];
+	if (left <= 0)
+		return false;
+	words_until(until, c->now, left);
+	c->d->at.s = c->now.wall.s + (left + 999) / 1000;
+	c->d->wake_ms = left;
+	return decide_wait(c, RO_WITHDRAWING, "the clock", "an update sent before the present key was made may still take effect until %s: "
+	                   "its record stays that long", until);
+}
+
 static bool off_remove(struct decide *c)
 {
 	struct why why = { 0 };
@@ -65,7 +80,7 @@ static bool off_remove(struct decide *c)
 	words_still_there(c, name, &why);
 	if (decide_due(c, c->f->looked, decide_poll_ms(c)))
 		return decide_act(c, RO_WITHDRAWING, RA_LOOK, "%s", why.text);
-	if (off_old_news(c) || off_stranger(c))
+	if (off_old_news(c) || off_stranger(c) || off_unaware(c))
 		return true;
 	if (!removal_due(c, &why))
 		return off_wait(c, name, &why);

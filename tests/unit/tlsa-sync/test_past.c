@@ -299,6 +299,33 @@ static void a_key_given_up_and_made_active_by_hand(void **state)
 	assert_int_equal(x->standby[0], 10);
 }
 
+/* In an emergency the key in use is younger than an update that may still take effect, and would put former keys'
+ * records into the zone: it must not find that empty. */
+static void off_waits_for_updates_older_than_the_key(void **state)
+{
+	struct fix *x = world_at(state, RO_AGEING, RA_NONE, 3000);
+	int64_t begun = caches_now(x);
+	assert_int_equal(ask(x, RQ_ABORT), EC_OK);
+	live(x, RO_AGEING, RA_NONE);
+	assert_int_equal(x->standby[0], 9);
+	assert_int_equal(ask(x, RQ_EMERGENCY_FORCED), EC_OK);
+	assert_true(fix_until(x, RO_RETIRING, RA_UPDATE, 100));
+	assert_int_equal(x->active[1], 9);
+	assert_int_equal(ask(x, RQ_DISABLE), EC_OK);
+	for (unsigned n = 0; n < 20; n++) {
+		look_after(x, 5);
+		assert_int_not_equal(fix_decide(x)->action, RA_UPDATE);
+	}
+	assert_int_equal(x->d.state, RO_WITHDRAWING);
+	HAS(x->d.why, "an update sent before the present key was made may still take effect until ");
+	assert_int_equal(check_deletes(x, &x->served[0]), EC_INVARIANT);
+	HAS(x->said.text, "an update sent before the key in use was known");
+	assert_true(fix_until(x, RO_WITHDRAWING, RA_UPDATE, 1000));
+	assert_true(caches_now(x) >= begun + 600);
+	assert_int_equal(check_decided(x), EC_OK);
+	assert_true(fix_until(x, RO_DISABLED, RA_NONE, 3000));
+}
+
 /* A forced emergency asked for the swap and heard nothing; then DANE was switched off and on. The key that
  * may be presented by now is not given up, however young. */
 static void a_standby_that_may_be_presented_is_kept(void **state)
@@ -491,6 +518,7 @@ int main(void)
 		HISTORY(a_standby_that_may_be_presented_is_kept),
 		HISTORY(a_swap_waits_for_a_removal_on_its_way),
 		HISTORY(a_forced_swap_waits_for_a_removal_on_its_way),
+		HISTORY(off_waits_for_updates_older_than_the_key),
 		HISTORY(a_ttl_outlives_a_rotation_called_off),
 		HISTORY(a_ttl_outlives_being_off),
 		HISTORY(off_removes_the_record_of_every_key_there_is),
