@@ -73,6 +73,13 @@ struct secure {
 
 /* --- contexts --- */
 
+/* The text in as much room as it needs: it is kept as long as the resolver. */
+static char *shrunk(char *text, size_t size)
+{
+	char *less = realloc(text, size);
+	return less != NULL ? less : text;
+}
+
 static enum ec make_config(struct secure *s, const struct secure_options *o, const struct dns_name *zone,
 			   const struct sockaddr_storage *at, struct why *why)
 {
@@ -80,7 +87,10 @@ static enum ec make_config(struct secure *s, const struct secure_options *o, con
 	if (s->config == NULL)
 		return why_set(why, EC_NO_MEMORY, "no memory for the resolver");
 	struct writer w = writer_of(s->config, SECURE_CONFIG_MAX);
-	return secure_config_write(o, zone, at, &w, why);
+	enum ec ec = secure_config_write(o, zone, at, &w, why);
+	if (ec == EC_OK)
+		s->config = shrunk(s->config, strlen(s->config) + 1);
+	return ec;
 }
 
 static enum ec read_file(const char *path, const char *what, char **out, struct why *why)
@@ -92,7 +102,7 @@ static enum ec read_file(const char *path, const char *what, char **out, struct 
 	size_t len = text != NULL ? fread(text, 1, FILE_MAX, f) : 0;
 	bool bad = ferror(f) != 0;
 	(void)fclose(f);
-	*out = text; /* the caller frees it, come what may */
+	*out = text != NULL && len < FILE_MAX ? shrunk(text, len + 1) : text; /* the caller frees it, come what may */
 	if (text == NULL)
 		return why_set(why, EC_NO_MEMORY, "no memory for the resolver");
 	if (bad)
@@ -227,15 +237,19 @@ static enum ec context_new(struct secure *s, struct why *why)
 	return EC_OK;
 }
 
-/* Makes sure that s->current is fresh enough: between two questions it may have
- * become stale, beside a question under way (A beside AAAA) it can't have. */
+/* Is it too old for another question? Between two questions it may have become stale, beside a question under way
+ * (A beside AAAA) it can't have. */
+static bool is_over(const struct secure *s, const struct context *c)
+{
+	uint64_t life = s->holds > 0 ? HOLD_MS : s->life_ms;
+	bool idle = c->used && c->num_calls == 0 && s->holds == 0 && !s->at_one_server;
+	return idle || uv_now(s->loop) - c->born_ms > life;
+}
+
 static enum ec context_get(struct secure *s, struct why *why)
 {
 	uv_update_time(s->loop);
-	const struct context *c = s->current;
-	uint64_t life = s->holds > 0 ? HOLD_MS : s->life_ms;
-	bool idle = c != NULL && c->used && c->num_calls == 0 && s->holds == 0 && !s->at_one_server;
-	if (c != NULL && (idle || uv_now(s->loop) - c->born_ms > life))
+	if (s->current != NULL && is_over(s, s->current))
 		context_retire(s);
 	return s->current != NULL ? EC_OK : context_new(s, why);
 }
@@ -258,6 +272,8 @@ static void call_free(struct secure_call *call)
 	}
 	if (--c->num_calls == 0)
 		(void)uv_poll_stop(&c->poll);
+	if (c == s->current && is_over(s, c))
+		context_retire(s);
 	context_reap(c);
 	ub_resolve_free(call->result);
 	free(call);
@@ -335,6 +351,8 @@ static void on_timer(uv_timer_t *t)
 {
 	struct secure *s = t->data;
 	s->delivering++;
+	if (s->current != NULL && is_over(s, s->current))
+		context_retire(s);
 	/* One at a time: a callback may change the list. */
 	for (struct secure_call *c = s->calls; c != NULL;) {
 		bool due = c->ended || c->deadline_ms <= uv_now(s->loop);
@@ -354,6 +372,9 @@ static void arm_timer(struct secure *s)
 	uint64_t first = UINT64_MAX;
 	for (const struct secure_call *c = s->calls; c != NULL; c = c->next)
 		first = c->deadline_ms < first ? c->deadline_ms : first;
+	/* A thread and its memory are not kept for a question that may come in an hour. */
+	if (s->current != NULL && s->holds == 0 && s->current->born_ms + s->life_ms + 1 < first)
+		first = s->current->born_ms + s->life_ms + 1;
 	uint64_t now = uv_now(s->loop);
 	if (first == UINT64_MAX)
 		(void)uv_timer_stop(&s->timer);
@@ -509,6 +530,8 @@ static enum ec make(uv_loop_t *loop, const struct secure_options *options, const
 	assert(rc == 0); /* can't fail in libuv 1.x */
 	(void)rc;
 	s->timer.data = s;
+	uv_unref((uv_handle_t *)&s->timer); /* what is asked keeps the loop running by its descriptor */
+	arm_timer(s);
 	*out = s;
 	return EC_OK;
 }

@@ -131,12 +131,9 @@ static void on_found(void *arg, enum ec ec, const struct server_id *servers, siz
 
 static bool start_find(struct controller *c)
 {
-	struct why why = { 0 };
 	c->pending = 1;
-	if (evidence_find(c->evidence, evidence_events, c, &why) == EC_OK)
-		return true;
-	zone_failed(c, &why);
-	return false;
+	evidence_find(c->evidence, evidence_events, c);
+	return true;
 }
 
 /* --- RA_LOOK: servers and instances at once --- */
@@ -173,17 +170,13 @@ static bool ask_instance(struct controller *c, unsigned instance, json_t *reques
 static bool start_look(struct controller *c)
 {
 	struct why why = { 0 };
-	c->pending = 0;
+	c->pending = 1;
 	for (unsigned i = 0; i < c->world->num_agents; i++)
 		c->pending += ask_instance(c, i, json_pack("{s:s,s:s}", "do", "report", "identity", c->facts->identity),
 		                           REPORT_TIMEOUT_MS, on_report);
-	enum ec ec = evidence_map(c->evidence) != NULL ? evidence_look(c->evidence, evidence_events, c, &why)
-	                                               : evidence_find(c->evidence, evidence_events, c, &why);
-	if (ec == EC_OK)
-		c->pending++;
-	else
-		silence_all(c, why.text);
-	return c->pending > 0;
+	if (evidence_look(c->evidence, evidence_events, c, &why) != EC_OK)
+		evidence_find(c->evidence, evidence_events, c);
+	return true;
 }
 
 /* --- RA_UPDATE --- */
@@ -376,6 +369,7 @@ static bool start_probe(struct controller *c)
 		.identity = c->facts->identity,
 		.addresses = (const char (*)[FACT_ADDRESS])c->facts->addresses,
 		.num_addresses = c->facts->num_addresses,
+		.only_by_name = !c->policy.default_identity,
 		.timeout_ms = (int)c->world->cfg->tlsa_sync.probe.timeout_ms,
 	};
 	for (size_t i = 0; i < c->facts->num_keys; i++)

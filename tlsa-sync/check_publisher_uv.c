@@ -28,6 +28,7 @@ struct check {
 	struct policy policy;
 	struct facts *facts;
 	struct evidence *evidence;
+	struct askers *askers;
 	struct publisher *publisher;
 	struct agent *agents[FACT_INSTANCES];
 	struct check_ask asks[FACT_INSTANCES];
@@ -151,14 +152,16 @@ static enum ec start(struct check *c, const char *identity, struct why *why)
 	static const struct evidence_events events = { .zones = on_zones, .found = on_found };
 	enum ec ec = publisher_new(&c->loop, c->cfg, &c->publisher, why);
 	if (ec == EC_OK)
-		ec = evidence_new(&c->loop, c->cfg, identity, &c->evidence, why);
+		ec = askers_new(&c->loop, c->cfg, &c->askers, why);
+	if (ec == EC_OK)
+		ec = evidence_new(&c->loop, c->cfg, c->askers, identity, &c->evidence, why);
 	if (ec == EC_OK)
 		ec = open_agents(c, why);
-	if (ec == EC_OK)
-		ec = evidence_find(c->evidence, events, c, why);
-	if (ec == EC_OK)
-		c->pending++;
-	return ec;
+	if (ec != EC_OK)
+		return ec;
+	evidence_find(c->evidence, events, c);
+	c->pending++;
+	return EC_OK;
 }
 
 enum ec check_publisher(const struct config *cfg, size_t index, struct bytes *out)
@@ -181,6 +184,7 @@ enum ec check_publisher(const struct config *cfg, size_t index, struct bytes *ou
 	for (size_t i = 0; i < FACT_INSTANCES; i++)
 		agent_free(c->agents[i]);
 	evidence_free(c->evidence);
+	askers_free(c->askers);
 	while (uv_run(&c->loop, UV_RUN_DEFAULT) != 0)
 		; /* until every handle has closed: it may have been stopped before it ran */
 	publisher_free(c->publisher);

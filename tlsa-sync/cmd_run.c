@@ -1,4 +1,5 @@
 /* tlsa-sync run: the daemon, in the foreground. */
+#include <malloc.h>
 #include <stdbool.h>
 #include <stdio.h>
 
@@ -7,8 +8,13 @@
 #include "tlsa-sync/cmd_ask_fs.h"
 #include "tlsa-sync/daemon_uv.h"
 
+/* The facts of an identity have room for far more than most have: pages of their own, which are not there before they are
+ * touched. By itself the C library would soon take memory that was used before, and clear all of it. */
+enum { OWN_PAGES_FROM = 128 * 1024 };
+
 int cmd_run(struct cmd *cmd)
 {
+	(void)mallopt(M_MMAP_THRESHOLD, OWN_PAGES_FROM);
 	struct config *cfg = cmd_load(cmd);
 	if (cfg == NULL)
 		return CMD_CONFIG;

@@ -349,7 +349,7 @@ enum ec controller_new(struct controller_world *world, size_t index, struct cont
 	c->timer.data = c;
 	enum ec ec = load_facts(c, why);
 	if (ec == EC_OK)
-		ec = evidence_new(world->loop, world->cfg, world->cfg->identities[index].name, &c->evidence, why);
+		ec = evidence_new(world->loop, world->cfg, world->askers, world->cfg->identities[index].name, &c->evidence, why);
 	if (ec != EC_OK) {
 		controller_free(c);
 		c = NULL;

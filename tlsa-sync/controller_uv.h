@@ -10,6 +10,7 @@
 
 #include "config/config.h"
 #include "tlsa-sync/agent_uv.h"
+#include "tlsa-sync/askers_uv.h"
 #include "tlsa-sync/events_uv.h"
 #include "tlsa-sync/journal_db.h"
 #include "base/mishaps.h"
@@ -25,6 +26,7 @@ struct controller_world {
 	const struct config *cfg;
 	struct journal *journal;
 	struct publisher *publisher;
+	struct askers *askers;
 	struct agent **agents;
 	size_t num_agents;
 	struct controller **controllers; /* one per identity, filled in by the owner */

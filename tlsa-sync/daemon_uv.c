@@ -208,7 +208,13 @@ enum ec daemon_make(const struct config *cfg, struct daemon **out, struct why *w
 	d->cfg = cfg;
 	d->started = clock_wall();
 	d->world = (struct controller_world){ .loop = &d->loop, .cfg = cfg, .mishaps = &d->mishaps };
-	return EC_OK;
+	enum ec ec = askers_new(&d->loop, cfg, &d->world.askers, why);
+	if (ec != EC_OK) {
+		(void)uv_loop_close(&d->loop);
+		free(d);
+		*out = NULL;
+	}
+	return ec;
 }
 
 enum ec daemon_open_journal(struct daemon *d, struct why *why)
@@ -231,6 +237,7 @@ static void close_all(struct daemon *d)
 		wire_close(c->wire);
 	for (size_t i = 0; i < w->num_controllers; i++)
 		controller_free(w->controllers[i]);
+	askers_free(w->askers);
 	for (size_t i = 0; i < w->num_agents; i++)
 		agent_free(w->agents[i]);
 	events_free(w->events);

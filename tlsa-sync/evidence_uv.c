@@ -1,4 +1,4 @@
-/* evidence_find: zone_find -> A and AAAA of the identity (unless configured) -> DS of each
+/* Each of the two waits for its turn first. evidence_find: zone_find -> A and AAAA of the identity (unless configured) -> DS of each
  * zone -> zones, found. evidence_look: for each hop of the alias chain and each address of each
  * server of its zone one task, with four questions under way at once: TLSA raw,
  * SOA raw, DNSKEY raw, TLSA validated through that server. A task that has its four outcomes
@@ -8,6 +8,7 @@
  * inside evidence_look. */
 #include "tlsa-sync/evidence_uv.h"
 
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,6 +16,7 @@
 #include "dns/ask_ares.h"
 #include "dns/packet_ldns.h"
 #include "tlsa-sync/addresses_uv.h"
+#include "tlsa-sync/askers_uv.h"
 #include "tlsa-sync/clock_uv.h"
 #include "tlsa-sync/evidence_answer.h"
 #include "tlsa-sync/parents_uv.h"
@@ -27,13 +29,13 @@ struct task {
 	struct dns_name apex;
 	struct sockaddr_storage address;
 	struct evidence_hop hop;
-	struct secure *at; /* kept from one look to the next */
+	struct asker *at; /* kept from one look to the next */
 	struct ask_call *tlsa_call;
 	struct ask_call *soa_call;
 	struct ask_call *keys_call;
 	struct secure_call *secure_call;
 	unsigned pending;
-	struct evidence_seen seen;
+	struct evidence_seen *seen; /* during a look */
 };
 
 struct row {
@@ -50,8 +52,9 @@ struct evidence {
 	const struct config *cfg;
 	struct dns_name host;
 	struct dns_name owner;
-	struct secure *root;
 	struct ask *ask;
+	struct askers *askers;
+	struct turn turn;
 	struct evidence_events events;
 	void *arg;
 	uv_timer_t kick;
@@ -66,7 +69,7 @@ struct evidence {
 	struct zone_map *map;
 	struct task *tasks[TASKS_MAX];
 	size_t num_tasks;
-	struct row rows[FACT_SERVERS];
+	struct row *rows; /* one for each server */
 	size_t num_rows;
 	size_t rows_pending;
 };
@@ -81,7 +84,8 @@ static void task_free(struct task *t)
 	ask_cancel(t->soa_call);
 	ask_cancel(t->keys_call);
 	secure_cancel(t->secure_call);
-	secure_free(t->at);
+	asker_back(t->at);
+	free(t->seen);
 	free(t);
 }
 
@@ -124,9 +128,8 @@ static struct evidence_hop hop_of(const struct zone_map *map, unsigned index)
 	return hop;
 }
 
-/* task_make reuses the validating context of an earlier search. */
-static enum ec task_make(struct evidence *e, struct task **old, size_t num_old, const struct zone_info *zone,
-                         struct evidence_hop hop, const struct zone_server *s, struct why *why)
+static enum ec task_make(struct evidence *e, const struct zone_info *zone, struct evidence_hop hop, const struct zone_server *s,
+                         struct why *why)
 {
 	int row = row_of(e, s);
 	if (row < 0 || e->num_tasks == TASKS_MAX)
@@ -135,15 +138,7 @@ static enum ec task_make(struct evidence *e, struct task **old, size_t num_old, 
 	if (t == NULL)
 		return why_set(why, EC_NO_MEMORY, "out of memory");
 	*t = (struct task){ .e = e, .row = (unsigned)row, .apex = zone->apex, .address = s->address, .hop = hop };
-	for (size_t i = 0; i < num_old && t->at == NULL; i++) {
-		if (old[i]->at != NULL && dns_name_eq(&old[i]->apex, &t->apex) &&
-		    address_eq(&old[i]->address, &t->address)) {
-			t->at = old[i]->at;
-			old[i]->at = NULL;
-		}
-	}
-	struct secure_options options = secure_options_of(&e->cfg->dns);
-	enum ec ec = t->at != NULL ? EC_OK : secure_new_at(e->loop, &options, &t->apex, &t->address, &t->at, why);
+	enum ec ec = askers_at(e->askers, &t->apex, &t->address, &t->at, why);
 	if (ec != EC_OK) {
 		free(t);
 		return ec;
@@ -173,15 +168,20 @@ static enum ec rows_make(struct evidence *e, const struct zone_map *map, struct 
 	size_t num_old = e->num_tasks;
 	memcpy(old, e->tasks, sizeof old);
 	e->num_tasks = e->num_rows = 0;
-	enum ec ec = EC_OK;
+	size_t most = 1;
+	for (unsigned h = 0; h < map->num_hops; h++)
+		most += map->zones[map->hops[h].zone].num_servers;
+	free(e->rows);
+	e->rows = calloc(most < FACT_SERVERS ? most : FACT_SERVERS, sizeof e->rows[0]);
+	enum ec ec = e->rows == NULL ? why_set(why, EC_NO_MEMORY, "out of memory") : EC_OK;
 	for (unsigned h = 0; ec == EC_OK && h < map->num_hops; h++) {
 		const struct zone_info *zone = &map->zones[map->hops[h].zone];
 		struct evidence_hop hop = hop_of(map, h);
 		ec = zone_usable(zone, why);
 		for (unsigned s = 0; ec == EC_OK && s < zone->num_servers; s++)
-			ec = task_make(e, old, num_old, zone, hop, &zone->servers[s], why);
+			ec = task_make(e, zone, hop, &zone->servers[s], why);
 	}
-	tasks_free(old, num_old);
+	tasks_free(old, num_old); /* not before: what both ask stays */
 	if (ec != EC_OK) {
 		tasks_free(e->tasks, e->num_tasks);
 		e->num_tasks = e->num_rows = 0;
@@ -217,6 +217,7 @@ static void report_found(void *arg)
 {
 	struct evidence *e = arg;
 	struct why none = { 0 };
+	turn_end(&e->turn);
 	if (e->map != NULL)
 		e->events.zones(e->arg, e->parents.zones, e->parents.num);
 	if (e->found == EC_OK)
@@ -229,7 +230,19 @@ static void report_found(void *arg)
 static void on_addresses(void *arg)
 {
 	struct evidence *e = arg;
-	parents_find(&e->parents, e->root, e->map, report_found, e);
+	parents_find(&e->parents, e->turn.root, e->map, report_found, e);
+}
+
+/* Of the map only what it uses: one zone in place of ten. */
+static enum ec map_keep(struct evidence *e, const struct zone_map *map, struct why *why)
+{
+	size_t size = offsetof(struct zone_map, zones) + map->num_zones * sizeof map->zones[0];
+	free(e->map);
+	e->map = malloc(size);
+	if (e->map == NULL)
+		return why_set(why, EC_NO_MEMORY, "out of memory");
+	memcpy(e->map, map, size);
+	return EC_OK;
 }
 
 static void on_zone(void *arg, enum ec ec, const struct zone_map *map, const struct why *why)
@@ -239,24 +252,31 @@ static void on_zone(void *arg, enum ec ec, const struct zone_map *map, const str
 	e->found_why = *why;
 	if (ec == EC_OK)
 		ec = rows_make(e, map, &e->found_why);
-	if (ec == EC_OK && e->map == NULL && (e->map = malloc(sizeof *e->map)) == NULL)
-		ec = why_set(&e->found_why, EC_NO_MEMORY, "out of memory");
+	if (ec == EC_OK)
+		ec = map_keep(e, map, &e->found_why);
 	e->found = ec;
 	if (ec != EC_OK) {
 		on_addresses(e);
 		return;
 	}
-	*e->map = *map;
-	addresses_find(&e->addresses, e->root, e->cfg, &e->host, on_addresses, e);
+	addresses_find(&e->addresses, e->turn.root, e->cfg, &e->host, on_addresses, e);
 }
 
-enum ec evidence_find(struct evidence *e, struct evidence_events events, void *arg, struct why *why)
+static void find_go(void *arg)
+{
+	struct evidence *e = arg;
+	struct zone_options options = { 0 };
+	secure_forget(e->turn.root);
+	e->found = zone_find(e->turn.root, e->loop, &e->owner, options, on_zone, e, &e->zone_call, &e->found_why);
+	if (e->found != EC_OK)
+		on_addresses(e);
+}
+
+void evidence_find(struct evidence *e, struct evidence_events events, void *arg)
 {
 	e->events = events;
 	e->arg = arg;
-	secure_forget(e->root);
-	struct zone_options options = { 0 };
-	return zone_find(e->root, e->loop, &e->owner, options, on_zone, e, &e->zone_call, why);
+	turn_ask(e->askers, &e->turn, find_go, e);
 }
 
 /* --- what each server answers --- */
@@ -268,8 +288,10 @@ static void row_done(struct evidence *e, struct row *r)
 		e->events.server(e->arg, &r->id, NULL, &r->silence);
 	else if (r->answered)
 		e->events.server(e->arg, &r->id, &r->answer, &none);
-	if (--e->rows_pending == 0)
-		e->events.looked(e->arg);
+	if (--e->rows_pending > 0)
+		return;
+	turn_end(&e->turn);
+	e->events.looked(e->arg);
 }
 
 /* task_step is called for each outcome, and once from `kick`. */
@@ -281,7 +303,8 @@ static void task_step(struct task *t)
 	struct row *r = &e->rows[t->row];
 	struct answer answer;
 	struct why why = { 0 };
-	enum ec ec = evidence_judge(&t->seen, &t->hop, clock_wall().s, &answer, &why);
+	enum ec ec = t->seen == NULL ? why_set(&why, EC_NO_MEMORY, "out of memory")
+	                             : evidence_judge(t->seen, &t->hop, clock_wall().s, &answer, &why);
 	if (ec != EC_OK) {
 		r->silence = why;
 	} else {
@@ -295,6 +318,8 @@ static void task_step(struct task *t)
 			r->answer.words = r->answer_words.text;
 		}
 	}
+	free(t->seen);
+	t->seen = NULL;
 	if (--r->pending == 0)
 		row_done(e, r);
 }
@@ -303,12 +328,12 @@ static void on_tlsa(void *arg, enum ec ec, struct slice packet, const struct why
 {
 	struct task *t = arg;
 	t->tlsa_call = NULL;
-	t->seen.raw_ec = ec;
-	t->seen.raw_why = *why;
+	t->seen->raw_ec = ec;
+	t->seen->raw_why = *why;
 	if (ec == EC_OK)
-		t->seen.raw_ec = packet_parse(packet, &t->seen.raw, &t->seen.raw_why);
+		t->seen->raw_ec = packet_parse(packet, &t->seen->raw, &t->seen->raw_why);
 	if (ec == EC_OK)
-		t->seen.denial_until = evidence_denial_until(packet, clock_wall().s);
+		t->seen->denial_until = evidence_denial_until(packet, clock_wall().s);
 	task_step(t);
 }
 
@@ -318,10 +343,10 @@ static void take_upkeep(struct task *t, enum ec ec, struct slice packet)
 	struct dns_answer *a = ec == EC_OK ? calloc(1, sizeof *a) : NULL;
 	struct why ignored = { 0 };
 	if (a != NULL && packet_parse(packet, a, &ignored) == EC_OK) {
-		evidence_upkeep(&t->seen.upkeep, a, clock_wall().s);
+		evidence_upkeep(&t->seen->upkeep, a, clock_wall().s);
 		if (a->type == DNS_SOA && a->has_soa) {
-			t->seen.has_serial = true;
-			t->seen.serial = a->soa.serial;
+			t->seen->has_serial = true;
+			t->seen->serial = a->soa.serial;
 		}
 	}
 	free(a);
@@ -348,11 +373,11 @@ static void on_secure(void *arg, const struct secure_answer *answer)
 {
 	struct task *t = arg;
 	t->secure_call = NULL;
-	t->seen.status = answer->status;
-	t->seen.secure_why = answer->why;
-	if (secure_tlsa(answer, &t->seen.secure_set) != EC_OK) {
-		t->seen.status = SECURE_FAILED;
-		(void)why_set(&t->seen.secure_why, EC_SYNTAX, "a TLSA record that can't be read, or too many");
+	t->seen->status = answer->status;
+	t->seen->secure_why = answer->why;
+	if (secure_tlsa(answer, &t->seen->secure_set) != EC_OK) {
+		t->seen->status = SECURE_FAILED;
+		(void)why_set(&t->seen->secure_why, EC_SYNTAX, "a TLSA record that can't be read, or too many");
 	}
 	task_step(t);
 }
@@ -361,12 +386,14 @@ static void task_start(struct task *t)
 {
 	struct evidence *e = t->e;
 	int timeout_ms = (int)e->cfg->dns.timeout_ms;
-	t->seen = (struct evidence_seen){ .raw_ec = EC_IO };
 	t->pending = 1; /* `kick` takes it off */
+	t->seen = calloc(1, sizeof *t->seen);
+	if (t->seen == NULL)
+		return;
 	struct ask_flags flags = { .dnssec = true };
 	enum ec ec = ask_server(e->ask, &t->address, &t->hop.owner, DNS_TLSA, flags, timeout_ms, on_tlsa, t, &t->tlsa_call,
-	                        &t->seen.raw_why);
-	t->seen.raw_ec = ec;
+	                        &t->seen->raw_why);
+	t->seen->raw_ec = ec;
 	t->pending += ec == EC_OK;
 	struct why ignored = { 0 };
 	ec = ask_server(e->ask, &t->address, &t->apex, DNS_SOA, (struct ask_flags){ 0 }, timeout_ms, on_soa, t, &t->soa_call,
@@ -374,7 +401,7 @@ static void task_start(struct task *t)
 	t->pending += ec == EC_OK;
 	ec = ask_server(e->ask, &t->address, &t->apex, DNS_DNSKEY, flags, timeout_ms, on_keys, t, &t->keys_call, &ignored);
 	t->pending += ec == EC_OK;
-	ec = secure_ask(t->at, &t->hop.owner, DNS_TLSA, timeout_ms, on_secure, t, &t->secure_call, &t->seen.secure_why);
+	ec = asker_ask(t->at, &t->hop.owner, DNS_TLSA, timeout_ms, on_secure, t, &t->secure_call, &t->seen->secure_why);
 	t->pending += ec == EC_OK;
 }
 
@@ -382,18 +409,17 @@ static void on_kick(uv_timer_t *timer)
 {
 	struct evidence *e = timer->data;
 	size_t num = e->num_tasks;
-	if (num == 0)
+	if (num == 0) {
+		turn_end(&e->turn);
 		e->events.looked(e->arg);
+	}
 	for (size_t i = 0; i < num; i++)
 		task_step(e->tasks[i]);
 }
 
-enum ec evidence_look(struct evidence *e, struct evidence_events events, void *arg, struct why *why)
+static void look_go(void *arg)
 {
-	if (evidence_map(e) == NULL)
-		return why_set(why, EC_MISSING, "the zone's servers are not known yet");
-	e->events = events;
-	e->arg = arg;
+	struct evidence *e = arg;
 	for (size_t i = 0; i < e->num_rows; i++)
 		e->rows[i] = (struct row){ .id = e->rows[i].id };
 	for (size_t i = 0; i < e->num_tasks; i++)
@@ -402,6 +428,15 @@ enum ec evidence_look(struct evidence *e, struct evidence_events events, void *a
 	for (size_t i = 0; i < e->num_tasks; i++)
 		task_start(e->tasks[i]);
 	uv_timer_start(&e->kick, on_kick, 0, 0);
+}
+
+enum ec evidence_look(struct evidence *e, struct evidence_events events, void *arg, struct why *why)
+{
+	if (evidence_map(e) == NULL)
+		return why_set(why, EC_MISSING, "the zone's servers are not known yet");
+	e->events = events;
+	e->arg = arg;
+	turn_ask(e->askers, &e->turn, look_go, e);
 	return EC_OK;
 }
 
@@ -417,22 +452,20 @@ static void on_kick_closed(uv_handle_t *h)
 	free(h->data);
 }
 
-enum ec evidence_new(uv_loop_t *loop, const struct config *cfg, const char *identity, struct evidence **out,
-                     struct why *why)
+enum ec evidence_new(uv_loop_t *loop, const struct config *cfg, struct askers *askers, const char *identity,
+                     struct evidence **out, struct why *why)
 {
 	struct evidence *e = calloc(1, sizeof *e);
 	if (e == NULL)
 		return why_set(why, EC_NO_MEMORY, "out of memory");
 	e->loop = loop;
 	e->cfg = cfg;
+	e->askers = askers;
 	uv_timer_init(loop, &e->kick);
 	e->kick.data = e;
-	struct secure_options options = secure_options_of(&cfg->dns);
 	enum ec ec = dns_name_parse(slice_str(identity), &e->host, why);
 	if (ec == EC_OK)
 		ec = dns_name_prepend("_25._tcp", &e->host, &e->owner, why);
-	if (ec == EC_OK)
-		ec = secure_new(loop, &options, &e->root, why);
 	if (ec == EC_OK)
 		ec = ask_new(loop, &e->ask, why);
 	if (ec != EC_OK) {
@@ -451,11 +484,14 @@ void evidence_free(struct evidence *e)
 	zone_cancel(e->zone_call);
 	addresses_cancel(&e->addresses);
 	parents_cancel(&e->parents);
+	turn_end(&e->turn);
 	tasks_free(e->tasks, e->num_tasks);
 	e->num_tasks = 0;
-	secure_free(e->root);
 	ask_free(e->ask);
 	free(e->map);
 	e->map = NULL;
+	free(e->rows);
+	e->rows = NULL;
+	e->num_rows = 0;
 	uv_close((uv_handle_t *)&e->kick, on_kick_closed);
 }

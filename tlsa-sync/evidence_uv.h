@@ -8,15 +8,16 @@
 
 #include "config/config.h"
 #include "dns/zone_uv.h"
+#include "tlsa-sync/askers_uv.h"
 #include "tlsa-sync/facts.h"
 
 struct evidence;
 
 /* evidence_new makes one for the MX host `identity`: its owner name is
- * _25._tcp.<identity>. `cfg` is borrowed and has to outlive it. Returns EC_NO_MEMORY,
- * EC_SYNTAX (the name), EC_IO, EC_MISSING (trust anchor). */
-enum ec evidence_new(uv_loop_t *loop, const struct config *cfg, const char *identity, struct evidence **out,
-                     struct why *why) MUST_CHECK;
+ * _25._tcp.<identity>. `cfg` and `askers` are borrowed and have to outlive it. Returns EC_NO_MEMORY,
+ * EC_SYNTAX (the name), EC_IO. */
+enum ec evidence_new(uv_loop_t *loop, const struct config *cfg, struct askers *askers, const char *identity,
+                     struct evidence **out, struct why *why) MUST_CHECK;
 
 /* What evidence_find and evidence_look report. Never called from inside them; all is lent. */
 struct evidence_events {
@@ -36,10 +37,9 @@ struct evidence_events {
 	void (*looked)(void *arg);
 };
 
-/* evidence_find starts the search anew; evidence_look asks every server found.
- * One at a time. Both return EC_NO_MEMORY or EC_DNS_FAILED, or, for
- * evidence_look, EC_MISSING when nothing was found yet; then nothing is reported. */
-enum ec evidence_find(struct evidence *e, struct evidence_events events, void *arg, struct why *why) MUST_CHECK;
+/* evidence_find starts the search anew; evidence_look asks every server found. One at a time, and when it is
+ * this identity's turn. evidence_look returns EC_MISSING when nothing was found yet; then nothing is reported. */
+void evidence_find(struct evidence *e, struct evidence_events events, void *arg);
 enum ec evidence_look(struct evidence *e, struct evidence_events events, void *arg, struct why *why) MUST_CHECK;
 
 /* evidence_map is what the last successful search found, or NULL; borrowed

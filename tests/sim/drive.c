@@ -160,7 +160,10 @@ static void report_instance(struct drive *d, unsigned i)
 	struct report r = { .active = in->active, .presented = in->presented, .algorithms = in->algorithms,
 		            .num_generations = n, .generations = gens };
 	struct why why = { 0 };
-	if (facts_report(d->facts, i, &r, now, &why) != EC_OK)
+	enum ec ec = facts_report(d->facts, i, &r, now, &why);
+	if (ec == EC_NO_SPACE) /* a server that has turned back may show so many former keys: it is waited for */
+		facts_instance_failed(d->facts, i, why.text, now);
+	else if (ec != EC_OK)
 		fail(d, "facts_report", why.text);
 }
 

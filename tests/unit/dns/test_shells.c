@@ -10,6 +10,7 @@
 #include "tests/unit/unit.h"
 
 #include <arpa/inet.h>
+#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -595,6 +596,50 @@ static void look_ups_end_in_time(void **state)
 	uv_run(&loop, UV_RUN_DEFAULT);
 }
 
+/* What this process has in a folder of /proc/self: threads, or descriptors. */
+static unsigned count_of(const char *folder)
+{
+	unsigned n = 0;
+	DIR *d = opendir(folder);
+	assert_non_null(d);
+	for (struct dirent *e = readdir(d); e != NULL; e = readdir(d))
+		n += e->d_name[0] != '.';
+	assert_int_equal(closedir(d), 0);
+	return n;
+}
+
+/* libunbound's thread and memory: only while something is asked, and shortly after. */
+static void an_idle_resolver_holds_nothing(void **state)
+{
+	(void)state;
+	struct dns_name name = name_of("example.org");
+	unsigned threads = count_of("/proc/self/task"), fds = count_of("/proc/self/fd");
+	for (int asked = 0; asked < 2; asked++) {
+		struct secure *s = secure_with_server();
+		assert_true(count_of("/proc/self/fd") > fds);
+		struct secured r = { 0 };
+		server.manner = SAYS_SERVFAIL;
+		if (asked)
+			assert_int_equal(secure_ask(s, &name, DNS_TLSA, 60000, on_secured, &r, NULL, NULL), EC_OK);
+		uv_run(&loop, UV_RUN_DEFAULT);
+		assert_int_equal(r.calls, asked);
+		uv_ref((uv_handle_t *)&server.udp); /* a loop that goes on, as a daemon's does */
+		for (uint64_t end = uv_hrtime() + UINT64_C(60000000000); count_of("/proc/self/fd") > fds && uv_hrtime() < end;) {
+			(void)uv_run(&loop, UV_RUN_NOWAIT);
+			(void)usleep(10000);
+		}
+		uv_unref((uv_handle_t *)&server.udp);
+		assert_int_equal(count_of("/proc/self/fd"), fds);
+		assert_int_equal(count_of("/proc/self/task"), threads);
+		/* and it can be asked again */
+		assert_int_equal(secure_ask(s, &name, DNS_TLSA, 60000, on_secured, &r, NULL, NULL), EC_OK);
+		uv_run(&loop, UV_RUN_DEFAULT);
+		assert_int_equal(r.calls, asked + 1);
+		secure_free(s);
+		uv_run(&loop, UV_RUN_DEFAULT);
+	}
+}
+
 static void validating_can_stop_at_any_time(void **state)
 {
 	(void)state;
@@ -667,6 +712,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(an_update_that_was_not_sent_says_so, setup, teardown),
 		cmocka_unit_test_setup_teardown(options_are_checked, setup, teardown),
 		cmocka_unit_test_setup_teardown(look_ups_end_in_time, setup, teardown),
+		cmocka_unit_test_setup_teardown(an_idle_resolver_holds_nothing, setup, teardown),
 		cmocka_unit_test_setup_teardown(validating_can_stop_at_any_time, setup, teardown),
 		cmocka_unit_test_setup_teardown(searches_end_in_time_and_can_stop, setup, teardown),
 	};
