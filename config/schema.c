@@ -32,7 +32,7 @@ static const char *const words_digests[] = { "sha2-256", "sha2-512", NULL };
 #define AT_IDENTITY(member) .scope = SCHEMA_IN_IDENTITY, .offset = offsetof(struct config_identity, member)
 #define AT_FILES(member) .scope = SCHEMA_IN_FILES, .offset = offsetof(struct config_files, member)
 #define AT_CONNECTOR(member) .scope = SCHEMA_IN_CONNECTOR, .offset = offsetof(struct config_connector, member)
-#define MARK_CONNECTOR(member) .mark_offset = offsetof(struct config_connector, member)
+#define AT_CONNECTOR_MARKED(member) AT_CONNECTOR(member), .mark_offset = offsetof(struct config_connector, member##_mark)
 #define AT_HOP(member) .scope = SCHEMA_IN_HOP, .offset = offsetof(struct config_next_hop, member)
 
 /* clang-format off */
@@ -152,7 +152,8 @@ const struct schema_row schema_rows[] = {
 	{ "connectors", SCHEMA_MAPPINGS, AT(connectors), .max = 10000,
 	  .doc = "Ways on for the mail of sets of domains, each with its own next hops and its own demands on them; see CONNECTORS in "
 		 "danegate(8). A recipient whose domain no connector has is refused with 550 5.7.1." },
-	{ "connectors.name", SCHEMA_LABEL, AT_CONNECTOR(name), .needed_by = SCHEMA_NEEDED_DANEGATE, MARK_CONNECTOR(mark),
+	{ "connectors.name", SCHEMA_LABEL, AT_CONNECTOR(name), .needed_by = SCHEMA_NEEDED_DANEGATE,
+	  .mark_offset = offsetof(struct config_connector, mark),
 	  .doc = "Its name in logs, counters and reports." },
 	{ "connectors.domains", SCHEMA_PATTERNS, AT_CONNECTOR(domains), .min = 1, .max = 100000,
 	  .needed_by = SCHEMA_NEEDED_DANEGATE,
@@ -160,8 +161,8 @@ const struct schema_row schema_rows[] = {
 		 "all that no other pattern has. The exact name wins over the longest suffix. Case does not count, nor whether an "
 		 "internationalized label is written as such (in small letters) or as its xn-- form. A pattern may stand once in the "
 		 "file." },
-	{ "connectors.next_hops", SCHEMA_MAPPINGS, AT_CONNECTOR(next_hops), .min = 1, .max = 64,
-	  .needed_by = SCHEMA_NEEDED_DANEGATE, .doc = "Where the mail goes on to." },
+	{ "connectors.next_hops", SCHEMA_MAPPINGS, AT_CONNECTOR(next_hops), .min = 1, .max = CONFIG_NEXT_HOPS_MAX,
+	  .needed_by = SCHEMA_NEEDED_DANEGATE, .doc = "Where the mail goes on to; at most 16 of them." },
 	{ "connectors.next_hops.to", SCHEMA_HOP, AT_HOP(to), .needed_by = SCHEMA_NEEDED_DANEGATE,
 	  .mark_offset = offsetof(struct config_next_hop, mark),
 	  .doc = "With mx it goes to the mail hosts that DNS names for the recipient's domain, at port 25." },
@@ -169,36 +170,31 @@ const struct schema_row schema_rows[] = {
 	  .doc = "The lowest is tried first." },
 	{ "connectors.next_hops.weight", SCHEMA_COUNT, AT_HOP(weight), .fallback = "1", .min = 1, .max = 65535,
 	  .doc = "Share of this hop among those of the same priority." },
-	{ "connectors.protocol", SCHEMA_WORD, AT_CONNECTOR(protocol), .fallback = "smtp", .words = words_protocol,
-	  MARK_CONNECTOR(protocol_mark),
+	{ "connectors.protocol", SCHEMA_WORD, AT_CONNECTOR_MARKED(protocol), .fallback = "smtp", .words = words_protocol,
 	  .doc = "LMTP (RFC 2033) is for mail stores. Such a transaction has one recipient: further ones get 452 4.5.3 and are sent again by "
 		 "themselves, because one answer must speak for all of a message." },
-	{ "connectors.tls", SCHEMA_WORD, AT_CONNECTOR(tls), .fallback = "opportunistic", .words = words_hop_tls,
-	  MARK_CONNECTOR(tls_mark),
+	{ "connectors.tls", SCHEMA_WORD, AT_CONNECTOR_MARKED(tls), .fallback = "opportunistic", .words = words_hop_tls,
 	  .doc = "Opportunistic encrypts where STARTTLS is offered, and believes any certificate; what dane and mta_sts find goes above it. "
 		 "Require takes only a certificate that chains to tls_ca and has tls_name, or that has one of tls_pins. Without that the "
 		 "sender gets a 4xx." },
-	{ "connectors.tls_ca", SCHEMA_PATH, AT_CONNECTOR(tls_ca), .fallback = "", .empty = true, MARK_CONNECTOR(tls_ca_mark),
+	{ "connectors.tls_ca", SCHEMA_PATH, AT_CONNECTOR_MARKED(tls_ca), .fallback = "", .empty = true,
 	  .doc = "For tls require: PEM file with the CAs to trust. Empty means those of the system, "
 		 "/etc/ssl/certs/ca-certificates.crt." },
-	{ "connectors.tls_name", SCHEMA_HOST, AT_CONNECTOR(tls_name), .fallback = "", .empty = true,
-	  MARK_CONNECTOR(tls_name_mark),
+	{ "connectors.tls_name", SCHEMA_HOST, AT_CONNECTOR_MARKED(tls_name), .fallback = "", .empty = true,
 	  .doc = "For tls require: the name that the certificate must have. Empty means the name of the host." },
-	{ "connectors.tls_pins", SCHEMA_PINS, AT_CONNECTOR(tls_pins), .fallback = "", .max = 16, MARK_CONNECTOR(tls_pins_mark),
+	{ "connectors.tls_pins", SCHEMA_PINS, AT_CONNECTOR_MARKED(tls_pins), .fallback = "", .max = 16,
 	  .doc = "For tls require, instead of tls_ca and tls_name: SHA-256 digests, in hex, of the public keys (SubjectPublicKeyInfo) that "
 		 "are believed; the same as in a TLSA record 3 1 1." },
-	{ "connectors.dane", SCHEMA_WORD, AT_CONNECTOR(dane), .fallback = "opportunistic", .words = words_dane,
-	  MARK_CONNECTOR(dane_mark),
+	{ "connectors.dane", SCHEMA_WORD, AT_CONNECTOR_MARKED(dane), .fallback = "opportunistic", .words = words_dane,
 	  .doc = "DANE (RFC 7672) for hops that have a name. Opportunistic: where the zone is signed and has TLSA records, a certificate that "
 		 "matches none of them gets no mail. Mandatory: neither does a hop without such records." },
-	{ "connectors.mta_sts", SCHEMA_WORD, AT_CONNECTOR(mta_sts), .fallback = "opportunistic", .words = words_mta_sts,
-	  MARK_CONNECTOR(mta_sts_mark),
+	{ "connectors.mta_sts", SCHEMA_WORD, AT_CONNECTOR_MARKED(mta_sts), .fallback = "opportunistic", .words = words_mta_sts,
 	  .doc = "MTA-STS (RFC 8461) for the hop mx, where DANE does not apply: a policy of the domain in mode enforce is kept to. It means "
 		 "nothing to other hops." },
-	{ "connectors.until", SCHEMA_DATE, AT_CONNECTOR(until), .fallback = "", .empty = true, MARK_CONNECTOR(until_mark),
-	  .doc = "The last day, in UTC, on which none holds. From then on it counts as opportunistic, and an alarm says so. Needed with tls, "
-		 "dane or mta_sts none, unless every hop is a unix socket or a loopback address." },
-	{ "connectors.reason", SCHEMA_TEXT, AT_CONNECTOR(reason), .fallback = "", .empty = true, MARK_CONNECTOR(reason_mark),
+	{ "connectors.until", SCHEMA_DATE, AT_CONNECTOR_MARKED(until), .fallback = "", .empty = true,
+	  .doc = "The last day, in UTC, on which none holds. From then on it counts as opportunistic, an alarm says so, and danegate --check "
+		 "warns of it. Needed with tls, dane or mta_sts none, unless every hop is a unix socket or a loopback address." },
+	{ "connectors.reason", SCHEMA_TEXT, AT_CONNECTOR_MARKED(reason), .fallback = "", .empty = true,
 	  .doc = "Why it is so: shown with the alarm and in reports. Needed with until." },
 	{ "connectors.client_info", SCHEMA_WORD, AT_CONNECTOR(client_info), .fallback = "none", .words = words_client_info,
 	  .doc = "How the next hop learns the real client's address: see backend.client_info, and its warning." },
@@ -297,7 +293,7 @@ const struct schema_row schema_rows[] = {
 		 "the new records of every key first, and when no cache can lack them the old ones go." },
 	{ "tlsa_sync.wait", SCHEMA_WORD, AT(tlsa_sync.wait), .fallback = "two-ttl", .words = words_wait,
 	  .doc = "When caches are trusted to have the new set: two TTLs after every server had it (RFC 7671 8.1), or also "
-		 "not before the last signature over the old set has expired." },
+		 "not before the last signature over the old set has expired (one that nobody saw lasts as long as the first over the new set)." },
 	{ "tlsa_sync.floor", SCHEMA_DURATION, AT(tlsa_sync.floor_ms), .fallback = "0s", .max = YEAR, .step = SECOND,
 	  .doc = "Least age of a published digest before its key is used, whatever else is known." },
 	{ "tlsa_sync.confirmations", SCHEMA_COUNT, AT(tlsa_sync.confirmations), .fallback = "3", .min = 1, .max = 100,

@@ -28,7 +28,7 @@ uint32_t age_ttl_s(const struct facts *f, const struct policy *p);
 /* age_of applies the rule to a digest of ours:
  * T_all is the moment the last server gave its k-th good answer in a row. Old is
  * what has T_all + 2 x TTLmax + margin behind it, and T_all + floor; with
- * WAIT_SIGNATURES also the end of every signature seen over a set without it.
+ * WAIT_SIGNATURES also the end of every signature seen over a set without it, and of the first over one with it.
  * An update sent lately that would take the record away, or put others of a form into the
  * zone that the key has no record of, may still take effect (ROLLOVER_LATE_MS).
  * And since nobody saw what a server did while we were not looking, all of

@@ -187,6 +187,14 @@ static void agree_bad(struct fact_agree *row)
 	row->run_ms = 0;
 }
 
+/* Did the server last answer with a set that the key would not match? */
+static bool lacks(const struct facts *f, unsigned server, unsigned digest)
+{
+	const struct fact_server *s = &f->servers[server];
+	return s->answered.count_ms != 0 && !s->alias && !facts_digest_served(&f->digests[digest], &s->set);
+}
+
+/* Called while the server's row has its former answer. */
 static void answer_to_digests(struct facts *f, unsigned server, const struct answer *a, unsigned confirmations,
                               int64_t gap_ms, struct stamp now)
 {
@@ -194,9 +202,10 @@ static void answer_to_digests(struct facts *f, unsigned server, const struct ans
 		bool serves = a->alias || facts_digest_served(&f->digests[d], &a->set);
 		bool good = serves && a->validity == VALIDITY_SECURE;
 		struct fact_agree *row = agree_row(f, server, d, false);
-		/* The set before the record was put back may have been seen by nobody: it was signed before this one,
-		 * so that is what its signature is taken to last. */
-		if (!serves || (good && !a->alias && row != NULL && row->last_ms == 0))
+		/* The set before this one may have been signed once more, and nobody has seen that. It was before this one
+		 * was signed, so that is what its signature is taken to last. */
+		bool before = lacks(f, server, d) || (row != NULL && row->last_ms == 0);
+		if (!serves || (good && !a->alias && before))
 			facts_old_signature(&f->digests[d], a->signature_expires, now);
 		if (good && row == NULL)
 			row = agree_row(f, server, d, true);
@@ -214,6 +223,7 @@ void facts_answer(struct facts *f, unsigned server, const struct answer *a, unsi
 {
 	assert(server < f->num_servers);
 	struct fact_server *s = &f->servers[server];
+	answer_to_digests(f, server, a, confirmations, gap_ms, now);
 	if (a->validity != VALIDITY_SECURE)
 		s->same = 0;
 	else if (s->same > 0 && tlsa_set_eq(&s->set, &a->set))
@@ -239,7 +249,6 @@ void facts_answer(struct facts *f, unsigned server, const struct answer *a, unsi
 	 * be anybody's invention. */
 	if (a->validity != VALIDITY_BOGUS)
 		ttl_note(f, a->ttl_s, a->set.num == 0 && !a->alias, now);
-	answer_to_digests(f, server, a, confirmations, gap_ms, now);
 }
 
 void facts_silence(struct facts *f, unsigned server, const char *words, struct stamp now)
@@ -288,13 +297,6 @@ void facts_gone(struct facts *f, struct stamp now)
 		for (size_t s = 0; s < f->num_servers; s++)
 			if (!f->servers[s].alias)
 				later_of(&f->digests[d].signed_until, &f->digests[d].signed_count_ms, f->servers[s].signature_expires, now);
-}
-
-/* Did the server last answer with a set that the key would not match? */
-static bool lacks(const struct facts *f, unsigned server, unsigned digest)
-{
-	const struct fact_server *s = &f->servers[server];
-	return s->answered.count_ms != 0 && !s->alias && !facts_digest_served(&f->digests[digest], &s->set);
 }
 
 /* A record goes into the zone. Where some server lacks it, one that gave no answer meanwhile may lack it as long: so each

@@ -242,6 +242,7 @@ static bool known(const struct facts *f, enum key_algorithm algorithm)
 
 static void probe(struct drive *d)
 {
+	static const uint8_t of_the_default_identity[32] = { 0xde, 0xfa };
 	struct world *w = d->w;
 	for (unsigned i = 0; i < w->num_instances; i++) {
 		struct winstance *in = &w->instances[i];
@@ -254,8 +255,9 @@ static void probe(struct drive *d)
 				pass(d, rng_between(&w->rng, 1, 40));
 				struct wgen *g = world_gen(w, i, in->presented);
 				bool down = in->down_until > w->t || !(g->algorithms >> a & 1) || (d->faults && rng_chance(&w->rng, 10));
-				facts_probe(d->facts, address, a, sni, down ? NULL : g->spki[a], down ? "no answer" : NULL,
-				            drive_now(d));
+				bool other = sni != SNI_RIGHT && !d->policy.default_identity;
+				facts_probe(d->facts, address, a, sni, down ? NULL : other ? of_the_default_identity : g->spki[a],
+				            down ? "no answer" : NULL, drive_now(d));
 			}
 		}
 	}

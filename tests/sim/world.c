@@ -96,9 +96,10 @@ static int64_t held_until(const struct world *w, const struct span *s)
 	bool known = (!chosen->by_hand || chosen->ttl_seen_at != 0) && !s->lost;
 	int64_t ttl = v->set.num == 0 ? w->negative_ttl_s : known || v->ttl_s < w->our_ttl_s ? v->ttl_s : w->our_ttl_s;
 	int64_t to = s->to;
-	/* What a server gives when its signature has run out is bogus: no cache takes it up. */
+	/* What a server gives when its signature has run out is bogus: no cache takes it up, nor keeps longer than that
+	 * what it took up before (RFC 4035 5.3.3). */
 	if (w->check_signatures && v->signed_until * 1000 < to)
-		to = v->signed_until * 1000;
+		return v->signed_until * 1000;
 	int64_t until = to + (s->unseen ? 1 : 2) * ttl * 1000 + w->margin_ms;
 	if (s->unseen)
 		return until;
