@@ -32,7 +32,7 @@ struct wire {
 	struct bytes sending;
 	struct wire_events events;
 	void *arg;
-	size_t line_max;
+	size_t line_max, queue_max;
 	bool connected;
 	bool writing;
 	bool closing; /* no more lines are offered or taken */
@@ -193,7 +193,7 @@ static struct wire *wire_alloc(uv_loop_t *loop, struct wire_events events, void 
 	struct wire *w = calloc(1, sizeof *w);
 	if (w == NULL)
 		return NULL;
-	*w = (struct wire){ .events = events, .arg = arg, .line_max = line_max, .num_handles = 2 };
+	*w = (struct wire){ .events = events, .arg = arg, .line_max = line_max, .queue_max = WIRE_QUEUE_MAX, .num_handles = 2 };
 	w->in.secret = w->out.secret = w->sending.secret = true;
 	uv_pipe_init(loop, &w->pipe, 0);
 	uv_timer_init(loop, &w->linger);
@@ -235,11 +235,12 @@ enum ec wire_connect(uv_loop_t *loop, const char *path, struct wire_events event
 
 enum ec wire_adopt(uv_loop_t *loop, int fd, struct wire_events events, void *arg, struct wire **out)
 {
-	struct wire *w = wire_alloc(loop, events, arg, WIRE_LINE_MAX);
+	struct wire *w = wire_alloc(loop, events, arg, WIRE_ADOPTED_MAX);
 	if (w == NULL) {
 		close(fd);
 		return EC_NO_MEMORY;
 	}
+	w->queue_max = WIRE_ADOPTED_MAX;
 	*out = w;
 	int r = uv_pipe_open(&w->pipe, fd);
 	if (r < 0) {
@@ -255,7 +256,7 @@ void wire_send_text(struct wire *w, struct slice text)
 {
 	if (w->closing)
 		return;
-	if (bytes_len(&w->out) + text.len > WIRE_QUEUE_MAX)
+	if (bytes_len(&w->out) + text.len > w->queue_max)
 		wire_die(w, "the peer does not read");
 	else if (bytes_append(&w->out, text) != EC_OK)
 		wire_die(w, "out of memory");
@@ -268,7 +269,7 @@ void wire_send(struct wire *w, struct slice line)
 	if (w->closing)
 		return;
 	uint8_t *p = NULL;
-	if (bytes_len(&w->out) + line.len + 1 > WIRE_QUEUE_MAX) {
+	if (bytes_len(&w->out) + line.len + 1 > w->queue_max) {
 		wire_die(w, "the peer does not read");
 	} else if (bytes_reserve(&w->out, line.len + 1, &p) != EC_OK) {
 		wire_die(w, "out of memory");

@@ -1,7 +1,7 @@
 /* Owns:  the line protocol of every socket between our processes and with the
  *        operator: newline-ended lines on a unix stream socket, under libuv.
  * Never: knows what a line means; never lets a peer make it hold more than the
- *        longest line and `WIRE_QUEUE_MAX` of unread answers.
+ *        longest line and `WIRE_QUEUE_MAX` of unread answers (adopted: `WIRE_ADOPTED_MAX` of each).
  * Spec:  –
  * Start at: wire_listen, wire_connect. */
 #ifndef BASE_WIRE_UV_H
@@ -14,7 +14,7 @@
 #include "base/ec.h"
 #include "base/slice.h"
 
-enum { WIRE_LINE_MAX = 4 << 20, WIRE_QUEUE_MAX = 16 << 20 };
+enum { WIRE_LINE_MAX = 4 << 20, WIRE_QUEUE_MAX = 16 << 20, WIRE_ADOPTED_MAX = 128 << 20 };
 
 struct wire;
 struct wire_listener;
@@ -48,11 +48,12 @@ void wire_listener_close(struct wire_listener *l);
 enum ec wire_connect(uv_loop_t *loop, const char *path, struct wire_events events, void *arg,
                      struct wire **out) MUST_CHECK;
 
-/* wire_adopt makes a wire of an open stream socket; it takes `fd`. */
+/* wire_adopt makes a wire of an open stream socket; it takes `fd`. The other end is a process of our
+ * own, and a configuration goes there in one line with all its CA files: it may have WIRE_ADOPTED_MAX. */
 enum ec wire_adopt(uv_loop_t *loop, int fd, struct wire_events events, void *arg, struct wire **out) MUST_CHECK;
 
 /* wire_send queues one line and its newline; `line` holds none. When the peer
- * does not read, and WIRE_QUEUE_MAX is reached, the wire closes. */
+ * does not read, and the queue is full, the wire closes. */
 void wire_send(struct wire *w, struct slice line);
 /* wire_send_text is wire_send for text that may hold several lines. */
 void wire_send_text(struct wire *w, struct slice text);

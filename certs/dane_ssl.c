@@ -58,13 +58,15 @@ static bool can_be_decoded(const struct dane_record *r)
 		return true;
 	if (r->selector == TLSA_CERT) {
 		X509 *x = decode_certificate(r->data);
+		bool good = x != NULL && der_certificate_spki(r->data, &spki);
 		X509_free(x);
-		if (x == NULL || !der_certificate_spki(r->data, &spki))
+		if (!good)
 			return false;
 	}
 	EVP_PKEY *key = decode_key(spki);
+	bool good = key != NULL;
 	EVP_PKEY_free(key);
-	return key != NULL;
+	return good;
 }
 
 void dane_decode(struct dane_records *records, struct why *why)

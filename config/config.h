@@ -214,6 +214,9 @@ struct config_tlsa_sync {
 
 enum { CONFIG_MARKS = 160 };
 
+/* Next hops of one connector: what a route has room for beside the hosts that DNS names for `mx`. */
+enum { CONFIG_NEXT_HOPS_MAX = 16 };
+
 struct config {
 	char *state_dir;
 	char *user; /* "" = stay */

@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { SECRET_FILE_MAX = 64 << 10, CA_FILE_MAX = 4 << 20, TSIG_TEXT_MIN = 24, TSIG_TEXT_MAX = 344 };
+enum { SECRET_FILE_MAX = 64 << 10, TSIG_TEXT_MIN = 24, TSIG_TEXT_MAX = 344 };
 
 struct check {
 	const struct config *cfg;
@@ -170,7 +170,7 @@ static void check_ca(struct check *c, const char *key, struct config_mark mark, 
 	struct bytes text = { 0 };
 	if (*path == '\0')
 		return;
-	enum ec ec = read_file(path, CA_FILE_MAX, &text, &st, &why);
+	enum ec ec = read_file(path, CONFIG_CA_FILE_MAX, &text, &st, &why);
 	if (ec == EC_OK)
 		ec = check_pem(path, bytes_slice(&text), &why);
 	if (ec != EC_OK && *why.text == '\0')

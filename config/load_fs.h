@@ -7,6 +7,9 @@
 
 #include "config/config.h"
 
+/* Octets of a file of CA certificates: it goes to every worker. */
+enum { CONFIG_CA_FILE_MAX = 1 << 20 };
+
 /* config_load reads, parses and checks the file at `path` for `program`: what
  * config_parse and config_check_for find, and then the files that settings
  * name. On EC_OK `*out` is the caller's to free; otherwise `*out` is NULL and

@@ -9,12 +9,12 @@
 
 #include "proxy/listen_fs.h"
 #include "proxy/relay/opening_uv.h"
-#include "proxy/relay/proxy_header.h"
+#include "proxy/relay/tries.h"
 #include "proxy/router/find_uv.h"
 #include "proxy/super/trust_files_fs.h"
-#include "proxy/worker/connector_ssl.h"
+#include "proxy/worker/work_uv.h"
 
-enum { CELL_SIZE = 16, CONNECT_MS = 10000, VARIANTS = 9, ROWS_MAX = 4096, HOP_SIZE = HEALTH_NAME_SIZE };
+enum { CELL_SIZE = 16, CONNECT_MS = 10000, VARIANTS = 9, ROWS_MAX = 4096 };
 
 #define NO_HOP "-" /* in the place of a hop: what holds for all */
 
@@ -36,7 +36,7 @@ static const struct variant {
 
 struct row {
 	const char *connector, *domain;
-	char hop[HOP_SIZE];
+	char hop[HEALTH_NAME_SIZE];
 	char cells[VARIANTS][CELL_SIZE];
 	char why[WHY_SIZE]; /* of the first column, when it can't be used */
 };
@@ -123,40 +123,23 @@ static void wait_for(struct dry *d, struct opening *o)
 	uv_timer_stop(&d->timer);
 }
 
-static void say_goodbye(struct opened *got)
-{
-	backend_quit(got->backend);
-	if (link_queue(got->link, backend_output(got->backend)) == EC_OK)
-		link_bye(got->link);
-	backend_free(got->backend);
-	link_close(got->link);
-}
-
 static void open_hop(struct dry *d, const struct exit_way *way, struct route *r, struct tried *t)
 {
 	char header[PROXY_V2_MAX];
 	struct writer w = writer_of(header, sizeof header);
-	struct proxy_end us = { .addr = { 127, 0, 0, 1 }, .port = 25 }; /* we are the client here */
 	struct health health = { 0 };
-	if (way->config->client_info == CONFIG_CLIENT_PROXY_V2 && proxy_v2_encode(&w, &us, &us) != EC_OK)
-		w.len = 0;
-	const struct opening_setup setup = {
-		.loop = &d->loop,
-		.scratch = d->scratch,
-		.route = r,
-		.health = &health,
-		.hostname = slice_str(d->cfg->proxy.hostname),
-		.header = writer_slice(&w),
-		.lmtp = way->config->protocol == CONFIG_LMTP,
-		.connect_timeout_ms = CONNECT_MS,
-		.reply_timeout_ms = CONNECT_MS,
-		.ca = way->ca != NULL ? way->ca : d->exits.system,
-		.system = d->exits.system,
-		.pins = way->pins,
-		.num_pins = way->num_pins,
-		.on_event = on_nothing,
-		.arg = d,
-	};
+	if (way->config->client_info == CONFIG_CLIENT_PROXY_V2 && proxy_v2_encode_own(&w) != EC_OK) {
+		write_refusal(t, SMTP_R_BACKEND_CONFIG, "no PROXY header");
+		return;
+	}
+	struct opening_setup setup = exit_opening(&d->exits, way, d->cfg, r);
+	setup.loop = &d->loop;
+	setup.scratch = d->scratch;
+	setup.health = &health;
+	setup.header = writer_slice(&w);
+	setup.connect_timeout_ms = setup.reply_timeout_ms = CONNECT_MS;
+	setup.on_event = on_nothing;
+	setup.arg = d;
 	const struct route_hop *hop = &r->hops[0];
 	if (hop->verify == ROUTE_VERIFY_NAMES && (hop->sts ? setup.system : setup.ca) == NULL) {
 		write_refusal(t, SMTP_R_HOP_TRUST, "there are no CA certificates to check with");
@@ -173,7 +156,7 @@ static void open_hop(struct dry *d, const struct exit_way *way, struct route *r,
 		opening_take(o, on_nothing, d, &got);
 		(void)snprintf(t->cell, sizeof t->cell, "%s", trust_name(got.trust));
 		t->good = true;
-		say_goodbye(&got);
+		opened_quit(&got);
 	} else {
 		const char *words = "";
 		enum smtp_reply_id id = opening_refusal(o, &words);
@@ -258,14 +241,6 @@ static struct row *row_of(struct dry *d, size_t first, const struct exit_way *wa
 	return row;
 }
 
-static void hop_name(const struct route_hop *h, char out[HOP_SIZE])
-{
-	if (h->path[0] != '\0')
-		(void)snprintf(out, HOP_SIZE, "unix:%s", h->path);
-	else
-		(void)snprintf(out, HOP_SIZE, strchr(h->name, ':') != NULL ? "[%s]:%u" : "%s:%u", h->name, h->port);
-}
-
 /* Fills one column; returns whether a hop can be used. */
 static bool column(struct dry *d, const struct exit_way *way, const char *domain, size_t first, unsigned v)
 {
@@ -285,8 +260,8 @@ static bool column(struct dry *d, const struct exit_way *way, const char *domain
 	else if (r->refused != SMTP_R_NONE)
 		write_refusal(&whole, r->refused, r->why);
 	for (unsigned i = 0; r != NULL && i < r->num_hops; i++) {
-		char name[HOP_SIZE];
-		hop_name(&r->hops[i], name);
+		char name[HEALTH_NAME_SIZE];
+		tries_host(name, &r->hops[i]);
 		const struct tried *t = try_hop(d, way, r, i);
 		struct row *row = row_of(d, first, way, domain, name);
 		memcpy(row->cells[v], t->cell, CELL_SIZE);

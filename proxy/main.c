@@ -4,12 +4,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "config/load_fs.h"
 #include "proxy/command_fs.h"
 #include "proxy/dry_run_uv.h"
 #include "proxy/router/router_uv.h"
+#include "proxy/super/exits_state.h"
 #include "proxy/super/supervisor_uv.h"
 #include "proxy/worker/worker_uv.h"
 
@@ -46,11 +48,21 @@ static struct config *load(const char *path, bool look)
 	return cfg;
 }
 
+/* No error: the daemon goes on with it, and raises an alarm. */
+static void warn_expired(void *arg, const struct config_connector *c, const char *words)
+{
+	const struct config *cfg = arg;
+	(void)fprintf(stderr, "%s:%u:%u: connectors.until: warning: connector %s: %s; take the exception out, or put the day off\n",
+	              cfg->file_name, c->until_mark.line, c->until_mark.col, c->name, words);
+}
+
 static int check(const char *path, bool dump, bool probe)
 {
 	struct config *cfg = load(path, !dump);
 	if (cfg == NULL)
 		return 2;
+	if (!dump)
+		exits_expired(cfg, (struct wall){ (int64_t)time(NULL) }, warn_expired, cfg);
 	struct bytes text = { 0 };
 	int status = 0;
 	if (!dump && probe)

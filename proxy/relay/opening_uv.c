@@ -30,7 +30,6 @@ struct opening {
 	bool clear; /* TLS failed at this address, and may be left out */
 	int64_t deadline_ms;
 	uint64_t progress;
-	const struct smtp_caps *caps;
 	struct smtp_caps offered;
 	enum smtp_reply_id refusal;
 	char words[ROUTE_WHY_SIZE + HEALTH_NAME_SIZE];
@@ -444,6 +443,16 @@ void opening_take(struct opening *o, link_event *on_event, void *arg, struct ope
 	link_set_event(o->link, on_event, arg);
 	o->link = NULL;
 	o->backend = NULL;
+}
+
+void opened_quit(struct opened *o)
+{
+	backend_quit(o->backend);
+	if (link_queue(o->link, backend_output(o->backend)) == EC_OK)
+		link_bye(o->link);
+	backend_free(o->backend);
+	link_close(o->link);
+	*o = (struct opened){ 0 };
 }
 
 enum smtp_reply_id opening_refusal(const struct opening *o, const char **out_words)

@@ -44,11 +44,8 @@ struct opening_setup {
 
 struct opening;
 
-/* At most this many addresses are tried; a client waits meanwhile. */
-enum { OPENING_TRIES = 8 };
-
-/* opening_start begins with the first address, and never calls back by itself. NULL:
- * no memory. */
+/* opening_start begins with the first of at most TRIES_MAX addresses (tries.h), and never calls
+ * back by itself. NULL: no memory. */
 struct opening *opening_start(const struct opening_setup *setup);
 
 enum opening_state { OPENING_BUSY, OPENING_READY, OPENING_FAILED };
@@ -73,6 +70,10 @@ struct opened {
 /* opening_take: when READY, gives link and backend to the caller, with `on_event` and
  * `arg` as the link's owner from now on. `o` is left empty, for opening_free. */
 void opening_take(struct opening *o, link_event *on_event, void *arg, struct opened *out);
+
+/* opened_quit ends what was opened only to see that it can be: QUIT in courtesy, for whose answer
+ * nobody waits. */
+void opened_quit(struct opened *o);
 
 /* opening_refusal: when FAILED, the reply that says what went wrong, the gravest if there
  * was more than one thing, and words for the log that name the address. */

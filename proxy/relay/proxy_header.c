@@ -28,3 +28,9 @@ enum ec proxy_v2_encode(struct writer *w, const struct proxy_end *client, const 
 	put_u16(w, local->port);
 	return w->bad ? EC_NO_SPACE : EC_OK;
 }
+
+enum ec proxy_v2_encode_own(struct writer *w)
+{
+	const struct proxy_end us = { .addr = { 127, 0, 0, 1 }, .port = 25 };
+	return proxy_v2_encode(w, &us, &us);
+}

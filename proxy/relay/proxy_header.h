@@ -26,4 +26,8 @@ struct proxy_end {
  * address (::ffff:a.b.c.d). Returns EC_NO_SPACE if `w` is too small. */
 enum ec proxy_v2_encode(struct writer *w, const struct proxy_end *client, const struct proxy_end *local) MUST_CHECK;
 
+/* proxy_v2_encode_own does it for a connection that is no client's: we have something to ask
+ * ourselves. */
+enum ec proxy_v2_encode_own(struct writer *w) MUST_CHECK;
+
 #endif

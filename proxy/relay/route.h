@@ -20,7 +20,7 @@
 enum {
 	ROUTE_HOPS_MAX = 32,
 	ROUTE_ADDRESSES_MAX = 8,
-	ROUTE_NAMES_MAX = 2,
+	ROUTE_NAMES_MAX = 3,
 	ROUTE_RECORDS_MAX = 16,
 	ROUTE_RDATA_MAX = 8192,        /* octets of one record */
 	ROUTE_RDATA_TOTAL = 256 << 10, /* octets of all records of a route */

@@ -52,7 +52,7 @@ static void unlink_wait(struct routes_wait *w)
 
 static size_t weight(const struct route *r)
 {
-	return r == NULL ? 0 : 1 + (r->num_hops > 0 ? r->num_hops - 1 : 0);
+	return r == NULL ? 0 : r->num_hops == 0 ? 1 : r->num_hops;
 }
 
 /* set_route keeps a route, which it takes, in place of the one before. */

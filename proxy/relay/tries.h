@@ -8,6 +8,7 @@
 #include "proxy/relay/health.h"
 #include "proxy/relay/route.h"
 
+/* At most this many addresses are tried: a client waits meanwhile. */
 enum { TRIES_MAX = 8 };
 
 struct tries {

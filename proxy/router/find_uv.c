@@ -92,12 +92,11 @@ static void on_timer(uv_timer_t *t)
 		finish(f);
 		return;
 	}
+	give_policy_up(f);
 	if (uv_now(f->with.loop) - f->started_ms >= FIND_MS) {
 		f->failed = true;
 		close_slots(f);
 		plan_give_up(f->plan);
-	} else {
-		give_policy_up(f);
 	}
 	advance(f);
 }

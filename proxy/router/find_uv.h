@@ -30,7 +30,7 @@ struct find_with {
 typedef void find_done(void *arg, struct route *route, bool failed);
 
 /* find_start finds the route for `who`, whose members are borrowed as with_ is; the strings as well. Returns
- * EC_NO_MEMORY, EC_LIMIT (see plan_new). */
+ * EC_NO_MEMORY. */
 enum ec find_start(const struct find_with *with, const struct plan_for *who, find_done *done, void *arg, struct find **out,
                    struct why *why) MUST_CHECK;
 

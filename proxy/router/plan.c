@@ -15,6 +15,8 @@
 
 enum { SMTP_PORT = 25, MX_ALL = SECURE_RDATA_MAX };
 
+static_assert((int)CONFIG_NEXT_HOPS_MAX + (int)PLAN_HOSTS_MAX <= (int)ROUTE_HOPS_MAX, "a route has room for all");
+
 static void note_ttl(struct plan *p, int64_t ttl_ms)
 {
 	if (ttl_ms < p->ttl_ms)
@@ -124,6 +126,8 @@ static void on_mx(struct plan *p, const struct secure_answer *a)
 		return;
 	}
 	p->mx_secure = a->status == SECURE_VALID;
+	if (!dns_name_eq(&a->canonical, &p->domain))
+		(void)host_text(&a->canonical, p->alias_text); /* what is no host's name is in no certificate either */
 	if (a->nxdomain) {
 		refuse_mx(p, SMTP_R_HOP_NO_HOST, "there is no such domain");
 	} else if (!p->mx_secure && p->modes.dane == CONFIG_DANE_MANDATORY && p->modes.tls != CONFIG_TLS_NONE) {
@@ -172,8 +176,6 @@ enum ec plan_new(const struct plan_for *who, struct plan **out, struct why *why)
 {
 	const struct config_connector *c = who->connector;
 	*out = NULL;
-	if (c->num_next_hops + PLAN_HOSTS_MAX > ROUTE_HOPS_MAX)
-		return why_set(why, EC_LIMIT, "%s has more than %d next hops", c->name, ROUTE_HOPS_MAX - PLAN_HOSTS_MAX);
 	struct plan *p = calloc(1, sizeof *p);
 	if (p == NULL)
 		return why_set(why, EC_NO_MEMORY, "out of memory");

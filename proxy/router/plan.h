@@ -41,7 +41,7 @@ struct plan_for {
 	struct wall now;
 };
 
-/* plan_new starts one. Returns EC_NO_MEMORY, EC_LIMIT (more next hops than a route can have). */
+/* plan_new starts one. Returns EC_NO_MEMORY. */
 enum ec plan_new(const struct plan_for *who, struct plan **out, struct why *why) MUST_CHECK;
 void plan_free(struct plan *p);
 

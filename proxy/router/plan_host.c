@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "certs/dane.h"
+
 static void refuse_host(struct host *h, enum smtp_reply_id id, const char *why)
 {
 	/* `why` may be the host's own words. */
@@ -171,9 +173,9 @@ static void keep_records(struct host *h, const struct secure_answer *a)
 {
 	h->dane = HOST_UNUSABLE;
 	for (unsigned i = 0; i < a->num && h->num_records < ROUTE_RECORDS_MAX; i++) {
-		struct tlsa t;
+		struct dane_record record;
 		struct slice r = a->rdata[i];
-		if (tlsa_from_rdata(r, &t) != EC_OK || !tlsa_usable(&t, NULL) || r.len > ROUTE_RDATA_MAX)
+		if (dane_record_read(r, &record, NULL) != EC_OK || r.len > ROUTE_RDATA_MAX)
 			continue;
 		h->records[h->num_records].at = bytes_len(&h->rdata);
 		h->records[h->num_records].len = r.len;

@@ -60,6 +60,7 @@ struct plan {
 	int64_t ttl_ms;
 	struct dns_name domain;
 	char domain_text[ROUTE_NAME_SIZE];
+	char alias_text[ROUTE_NAME_SIZE]; /* the domain is an alias of it, or "" */
 	bool mx_secure;
 	enum smtp_reply_id mx_refused;
 	char mx_why[ROUTE_WHY_SIZE];

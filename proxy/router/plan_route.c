@@ -20,21 +20,25 @@ static void copy_addresses(const struct host *h, struct route_hop *hop)
 
 static void add_name(struct route_hop *hop, const char *name)
 {
-	bool there = hop->num_names == 1 && strcmp(hop->names[0], name) == 0;
+	bool there = name[0] == '\0';
+	for (unsigned i = 0; i < hop->num_names; i++)
+		there = there || strcmp(hop->names[i], name) == 0;
 	if (!there && hop->num_names < ROUTE_NAMES_MAX)
 		(void)snprintf(hop->names[hop->num_names++], ROUTE_NAME_SIZE, "%s", name);
 }
 
 /* RFC 7672 3.2.2: with DANE-TA the certificate may bear the TLSA base domain or the domain of
- * the recipient. */
+ * the recipient, as written or, as DANE is asked only where all of that is signed, as an alias leads on. */
 static void demand_dane(const struct plan *p, const struct host *h, struct route_hop *hop, struct route *r, size_t *used)
 {
 	hop->tls = ROUTE_TLS_MUST;
 	hop->verify = ROUTE_VERIFY_DANE;
 	hop->num_names = 0;
 	add_name(hop, h->base);
-	if (h->from_mx)
+	if (h->from_mx) {
 		add_name(hop, p->domain_text);
+		add_name(hop, p->alias_text);
+	}
 	struct slice all = bytes_slice(&h->rdata);
 	memcpy(r->rdata + *used, all.p, all.len);
 	for (unsigned i = 0; i < h->num_records; i++)

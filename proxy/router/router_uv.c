@@ -12,7 +12,7 @@
 
 #include "base/log_fs.h"
 #include "base/wire_uv.h"
-#include "config/config.h"
+#include "proxy/config_message.h"
 #include "proxy/listen_fs.h"
 #include "proxy/router/find_uv.h"
 
@@ -162,23 +162,6 @@ static void drop_settings(struct router *r)
 	r->own = NULL;
 }
 
-static enum ec read_config(const json_t *message, struct config **out, struct why *why)
-{
-	const json_t *text = json_object_get(message, "text");
-	const char *name = json_string_value(json_object_get(message, "name"));
-	if (!json_is_string(text))
-		return why_set(why, EC_SYNTAX, "malformed");
-	struct config_errors *errs = calloc(1, sizeof *errs);
-	if (errs == NULL)
-		return why_set(why, EC_NO_MEMORY, "out of memory");
-	/* The supervisor has parsed the same text. */
-	enum ec ec = config_parse(slice_of(json_string_value(text), json_string_length(text)), name == NULL ? "danegate.yaml" : name, out, errs);
-	if (ec != EC_OK)
-		(void)why_set(why, ec, "%s", errs->items[0]);
-	free(errs);
-	return ec;
-}
-
 /* What a mail must not be sent to: it would come back. */
 static enum ec take_names(struct router *r, json_t *list)
 {
@@ -227,7 +210,7 @@ static void on_config(struct router *r, json_t *message)
 	struct config *cfg = NULL;
 	json_int_t number = json_integer_value(json_object_get(message, "number"));
 	bool first = r->cfg == NULL;
-	enum ec ec = read_config(message, &cfg, &why);
+	enum ec ec = config_message_parse(message, &cfg, &why);
 	if (ec == EC_OK && first)
 		ec = privilege_drop(cfg->user, &why);
 	if (ec != EC_OK)

@@ -240,15 +240,17 @@ static enum ec load_json(struct sts_cache *c, const char *domain, const json_t *
 	const json_t *fetched = json_object_get(json, "fetched");
 	if (whose == NULL || strcmp(whose, domain) != 0)
 		return why_set(why, EC_CORRUPT, "it is not about %s", domain);
-	if (!is_id(id) || text == NULL || !json_is_integer(fetched) || json_integer_value(fetched) < 0)
+	const int64_t since_s = json_integer_value(fetched);
+	if (!is_id(id) || text == NULL || !json_is_integer(fetched) || since_s < 0 || since_s > INT64_MAX - STS_MAX_AGE_MAX_S)
 		return why_set(why, EC_CORRUPT, "id, fetched or policy are missing or damaged");
 	enum ec ec = sts_policy_parse(slice_str(text), &policy, why);
 	if (ec != EC_OK)
 		return EC_CORRUPT;
-	struct wall since = { json_integer_value(fetched) };
-	if (since.s > now.s || now.s - since.s >= policy.max_age_s)
+	/* One of the future is kept as well: it is the clock that is wrong, perhaps not for long, and until
+	 * then `holds` looks after it. */
+	if (now.s - since_s >= policy.max_age_s)
 		return why_set(why, EC_EXPIRED, "it holds no longer");
-	ec = sts_cache_store(c, domain, id, &policy, since);
+	ec = sts_cache_store(c, domain, id, &policy, (struct wall){ since_s });
 	return ec == EC_RANGE ? why_set(why, EC_CORRUPT, "%s is no domain", domain) : ec;
 }
 

@@ -18,7 +18,7 @@ static unsigned config_behind(const struct crew *c)
 {
 	unsigned behind = 0;
 	for (unsigned i = 0; i < c->num; i++)
-		behind += hand_is_up(&c->hands[i]) && c->hands[i].configured != c->config_number;
+		behind += child_is_up(&c->hands[i].child) && c->hands[i].configured != c->config_number;
 	return behind;
 }
 
@@ -56,7 +56,7 @@ enum ec crew_configure(struct crew *c, const char *text, size_t len, const char 
 	if (done != NULL)
 		uv_timer_start(&c->config_timer, config_on_timer, CREW_ACK_MS, 0);
 	for (unsigned i = 0; i < c->num; i++)
-		hand_send_json(&c->hands[i], json_incref(c->config));
+		child_send_json(&c->hands[i].child, json_incref(c->config));
 	crew_config_check(c);
 	return EC_OK;
 }

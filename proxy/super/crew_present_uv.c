@@ -25,17 +25,17 @@ static void present_on_timer(uv_timer_t *t);
 void crew_feed_more(struct crew *c, struct hand *h)
 {
 	struct bytes line = { 0 };
-	if (!h->feeding || !hand_is_up(h))
+	if (!h->feeding || !child_is_up(&h->child))
 		return;
 	if (c->phase != CREW_STEADY)
 		uv_timer_start(&c->ack_timer, present_on_timer, CREW_ACK_MS, 0);
 	enum ec ec = feed_next(&h->feed, &line, &h->feeding);
 	if (ec == EC_OK) {
-		hand_send(h, bytes_slice(&line));
+		child_send(&h->child, bytes_slice(&line));
 	} else {
 		h->feeding = false;
 		crew_mishap(c, h, "ended: there is no memory to give it its keys");
-		hand_kill(h);
+		child_kill(&h->child);
 	}
 	bytes_fini(&line);
 }
@@ -113,7 +113,7 @@ static bool all_acked(const struct crew *c)
 {
 	bool any = false;
 	for (unsigned i = 0; i < c->num; i++) {
-		if (!hand_is_up(&c->hands[i]))
+		if (!child_is_up(&c->hands[i].child))
 			continue;
 		if (c->hands[i].acked != c->epoch)
 			return false;
@@ -140,7 +140,7 @@ static void present_on_timer(uv_timer_t *t)
 	struct why why;
 	unsigned silent = 0;
 	for (unsigned i = 0; i < c->num; i++)
-		if (hand_is_up(&c->hands[i]) && c->hands[i].acked != c->epoch)
+		if (child_is_up(&c->hands[i].child) && c->hands[i].acked != c->epoch)
 			silent++;
 	(void)why_set(&why, EC_TIMEOUT, silent > 0 ? "%u of %u workers did not take the new keys within %d s" :
 	              "none of the workers runs (%u of %u answered within %d s)", silent, c->num, CREW_ACK_MS / 1000);
@@ -150,9 +150,9 @@ static void present_on_timer(uv_timer_t *t)
 	}
 	for (unsigned i = 0; i < c->num; i++) {
 		struct hand *h = &c->hands[i];
-		if (hand_is_up(h) && h->acked != c->epoch) {
+		if (child_is_up(&h->child) && h->acked != c->epoch) {
 			crew_mishap(c, h, "ended: it did not go back to the keys in force");
-			hand_kill(h);
+			child_kill(&h->child);
 		}
 	}
 	crew_present_end(c);
@@ -227,7 +227,7 @@ void crew_present_nack(struct crew *c, struct hand *h, const char *why)
 		return;
 	}
 	/* It can't hold what all others hold: a new process may. */
-	hand_kill(h);
+	child_kill(&h->child);
 }
 
 void crew_present_fini(struct crew *c)

@@ -24,13 +24,13 @@ void crew_mishap(struct crew *c, const struct hand *h, const char *why)
 
 static void send_word(struct hand *h, const char *word)
 {
-	hand_send_json(h, json_pack("{s:s}", "do", word));
+	child_send_json(&h->child, json_pack("{s:s}", "do", word));
 }
 
 void crew_send(struct crew *c, unsigned worker, json_t *message)
 {
-	if (worker < c->num && hand_is_up(&c->hands[worker]))
-		hand_send_json(&c->hands[worker], message);
+	if (worker < c->num)
+		child_send_json(&c->hands[worker].child, message);
 	else
 		json_decref(message);
 }
@@ -67,9 +67,9 @@ void crew_sessions(struct crew *c, crew_listed *done, void *arg)
 	c->listed_arg = arg;
 	for (unsigned i = 0; i < c->num; i++) {
 		struct hand *h = &c->hands[i];
-		h->listed = !hand_is_up(h);
+		h->listed = !child_is_up(&h->child);
 		if (!h->listed)
-			hand_send_json(h, json_pack("{s:s,s:I}", "do", "sessions", "id", (json_int_t)c->list_id));
+			child_send_json(&h->child, json_pack("{s:s,s:I}", "do", "sessions", "id", (json_int_t)c->list_id));
 	}
 	uv_timer_start(&c->list_timer, list_on_timer, LIST_MS, 0);
 	list_check(c, false);
@@ -119,9 +119,10 @@ static void on_ack(struct crew *c, struct hand *h, uint64_t epoch)
 	crew_present_check(c);
 }
 
-static void on_line(void *arg, struct hand *h, json_t *message)
+static void on_line(void *arg, json_t *message)
 {
-	struct crew *c = arg;
+	struct hand *h = arg;
+	struct crew *c = h->crew;
 	json_t *ack = json_object_get(message, "ack");
 	json_t *nack = json_object_get(message, "nack");
 	if (ack != NULL) {
@@ -139,19 +140,21 @@ static void on_line(void *arg, struct hand *h, json_t *message)
 	}
 }
 
-static void on_up(void *arg, struct hand *h)
+static void on_up(void *arg)
 {
-	struct crew *c = arg;
+	struct hand *h = arg;
+	struct crew *c = h->crew;
 	h->acked = 0;
 	h->configured = 0;
 	h->listed = true;
-	hand_send_json(h, json_incref(c->config));
+	child_send_json(&h->child, json_incref(c->config));
 	crew_feed(c, h);
 }
 
-static void on_drained(void *arg, struct hand *h)
+static void on_drained(void *arg)
 {
-	crew_feed_more(arg, h);
+	struct hand *h = arg;
+	crew_feed_more(h->crew, h);
 }
 
 static void crew_check_drained(struct crew *c)
@@ -159,7 +162,7 @@ static void crew_check_drained(struct crew *c)
 	if (!c->draining || c->drained == NULL)
 		return;
 	for (unsigned i = 0; i < c->num; i++)
-		if (!hand_is_gone(&c->hands[i]))
+		if (!child_is_gone(&c->hands[i].child))
 			return;
 	void (*done)(void *arg) = c->drained;
 	c->drained = NULL;
@@ -167,9 +170,11 @@ static void crew_check_drained(struct crew *c)
 	done(c->drained_arg);
 }
 
-static void on_down(void *arg, struct hand *h)
+static void on_down(void *arg)
 {
-	struct crew *c = arg;
+	struct hand *h = arg;
+	struct crew *c = h->crew;
+	census_clear(c->census, h->number);
 	h->acked = 0;
 	h->feeding = false;
 	h->listed = true;
@@ -179,15 +184,17 @@ static void on_down(void *arg, struct hand *h)
 	crew_check_drained(c);
 }
 
-static void on_mishap(void *arg, struct hand *h, const char *why)
+static void on_mishap(void *arg, const char *why)
 {
-	crew_mishap(arg, h, why);
+	struct hand *h = arg;
+	(void)why_set(&h->why, EC_OK, "%s", why);
+	crew_mishap(h->crew, h, h->why.text);
 }
 
 /* --- the whole crew ------------------------------------------------------------ */
 
-static const struct hand_events hand_events = { .on_up = on_up, .on_line = on_line, .on_down = on_down,
-	                                              .on_drained = on_drained, .on_mishap = on_mishap };
+static const struct child_events hand_events = { .on_up = on_up, .on_line = on_line, .on_drained = on_drained,
+                                                 .on_down = on_down, .on_mishap = on_mishap };
 
 enum ec crew_new(uv_loop_t *loop, struct listeners *listeners, struct crew_events events, void *arg, struct crew **out,
                  struct why *why)
@@ -212,8 +219,8 @@ enum ec crew_new(uv_loop_t *loop, struct listeners *listeners, struct crew_event
 	unsigned per_set = c->listeners.num_addresses;
 	for (unsigned i = 0; ec == EC_OK && i < c->listeners.num_sets; i++) {
 		c->num = i + 1;
-		ec = hand_init(&c->hands[i], loop, i, &c->listeners.fds[(size_t)i * per_set], per_set, c->census, c->census_fd, &hand_events, c,
-		               why);
+		const int *fds = &c->listeners.fds[(size_t)i * per_set];
+		ec = hand_init(&c->hands[i], loop, i, fds, per_set, c->census_fd, &hand_events, c, why);
 	}
 	if (ec != EC_OK)
 		crew_free(c);
@@ -225,7 +232,7 @@ enum ec crew_new(uv_loop_t *loop, struct listeners *listeners, struct crew_event
 void crew_start(struct crew *c)
 {
 	for (unsigned i = 0; i < c->num; i++)
-		hand_start(&c->hands[i]);
+		child_start(&c->hands[i].child);
 }
 
 unsigned crew_num(const struct crew *c)
@@ -237,9 +244,9 @@ struct crew_member crew_at(const struct crew *c, unsigned i)
 {
 	const struct hand *h = &c->hands[i];
 	return (struct crew_member){
-		.pid = hand_pid(h),
-		.restarts = h->restarts,
-		.since = h->since,
+		.pid = child_pid(&h->child),
+		.restarts = h->child.restarts,
+		.since = h->child.since,
 		.acknowledged = c->now.standard == NULL || h->acked == c->epoch,
 		.begun = h->acked != 0,
 		.page = h->page,
@@ -250,7 +257,7 @@ struct crew_member crew_at(const struct crew *c, unsigned i)
 static void kill_all(struct crew *c)
 {
 	for (unsigned i = 0; i < c->num; i++)
-		hand_kill(&c->hands[i]);
+		child_kill(&c->hands[i].child);
 }
 
 static void drain_on_timer(uv_timer_t *t)
@@ -272,7 +279,7 @@ void crew_drain(struct crew *c, int64_t timeout_ms, void (*done)(void *arg), voi
 	 * nobody accepts from. */
 	listeners_close(&c->listeners);
 	for (unsigned i = 0; i < c->num; i++) {
-		hand_retire(&c->hands[i]);
+		child_retire(&c->hands[i].child);
 		send_word(&c->hands[i], "drain");
 	}
 	if (c->phase != CREW_STEADY) {

@@ -97,8 +97,7 @@ void exits_summary(const struct exits_state *s, struct writer *w)
 		              down->why.text);
 }
 
-void exits_expired(const struct config *cfg, struct wall now, void (*tell)(void *arg, const char *connector, const char *words),
-                   void *arg)
+void exits_expired(const struct config *cfg, struct wall now, exits_tell *tell, void *arg)
 {
 	for (size_t i = 0; i < cfg->num_connectors; i++) {
 		const struct config_connector *c = &cfg->connectors[i];
@@ -107,7 +106,7 @@ void exits_expired(const struct config *cfg, struct wall now, void (*tell)(void 
 			continue;
 		(void)snprintf(words, sizeof words, "its exception (%.160s) ended with %s: what is \"none\" has become \"opportunistic\"",
 		               c->reason, c->until);
-		tell(arg, c->name, words);
+		tell(arg, c, words);
 	}
 }
 

@@ -38,8 +38,8 @@ const struct exit_said *exits_state_note(struct exits_state *s, const json_t *ba
 void exits_summary(const struct exits_state *s, struct writer *w);
 
 /* exits_expired calls `tell` for each connector whose exception is over at `now`. */
-void exits_expired(const struct config *cfg, struct wall now, void (*tell)(void *arg, const char *connector, const char *words),
-                   void *arg);
+typedef void exits_tell(void *arg, const struct config_connector *c, const char *words);
+void exits_expired(const struct config *cfg, struct wall now, exits_tell *tell, void *arg);
 
 /* What `show connectors` and `report` say, as text (appended; EC_NO_MEMORY) and JSON (a new
  * reference, NULL without memory). `drained` is a JSON array of hop names. The report has one row

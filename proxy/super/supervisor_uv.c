@@ -100,7 +100,7 @@ static void signals_start(struct supervisor *s)
 
 /* --- what the router says ---------------------------------------------------------- */
 
-static void on_answer(void *arg, struct ways_asker asker, json_t *answer)
+static void on_answer(void *arg, struct question_asker asker, json_t *answer)
 {
 	struct supervisor *s = arg;
 	if (s->crew != NULL && crew_at(s->crew, asker.worker).restarts == asker.life)
@@ -116,7 +116,7 @@ static void on_router_mishap(void *arg, const char *why)
 
 static void on_question(struct supervisor *s, unsigned worker, const json_t *question)
 {
-	const struct ways_asker asker = { .worker = worker, .life = crew_at(s->crew, worker).restarts };
+	const struct question_asker asker = { .worker = worker, .life = crew_at(s->crew, worker).restarts };
 	ways_ask(s->ways, asker, question);
 }
 
@@ -161,9 +161,9 @@ static void on_message(void *arg, unsigned worker, json_t *message)
 
 enum { EXCEPTIONS_MS = 60000 };
 
-static void tell_expired(void *arg, const char *connector, const char *words)
+static void tell_expired(void *arg, const struct config_connector *c, const char *words)
 {
-	supervisor_mishap(arg, "connector", connector, words);
+	supervisor_mishap(arg, "connector", c->name, words);
 }
 
 static void on_exceptions(uv_timer_t *t)

@@ -11,11 +11,14 @@
 #include "base/ec.h"
 #include "config/config.h"
 
-enum { TRUST_FILE_MAX = 1 << 20 };
+/* Octets of all files together: the message has to fit into a line of a wire (base/wire_uv.h), beside
+ * the configuration itself. */
+enum { TRUST_FILES_MAX = 16 << 20 };
 
 /* trust_files_read reads each file that exits_files names, and gives an object of them for the
- * "config" message: the caller's. Returns EC_IO (the why names the file), EC_LIMIT (over
- * TRUST_FILE_MAX octets), EC_SYNTAX (no text), EC_NO_MEMORY. */
+ * "config" message: the caller's. Octets that PEM does not have come out as "?". Returns EC_IO (the
+ * why names the file), EC_LIMIT (a file over
+ * CONFIG_CA_FILE_MAX octets, config/load_fs.h; or all of them over TRUST_FILES_MAX), EC_NO_MEMORY. */
 enum ec trust_files_read(const struct config *cfg, json_t **out, struct why *why) MUST_CHECK;
 
 #endif

@@ -1,5 +1,5 @@
-/* Owns:  the router process as the supervisor sees it: starting it while a connector needs look-ups,
- *        starting it anew, and carrying questions of workers to it and the answers back.
+/* Owns:  the router process as the supervisor sees it: running it while a connector needs look-ups,
+ *        with the settings in force, and carrying questions of workers to it and the answers back.
  * Never: reads what a route says; leaves a question without an answer.
  * Spec:  router_uv.h (its lines), relay/route.h.
  * Start at: ways_configure, ways_ask. */
@@ -12,26 +12,16 @@
 #include "base/instant.h"
 #include "base/slice.h"
 #include "config/config.h"
+#include "proxy/super/questions.h"
 
-enum {
-	WAYS_OPEN_MAX = 8192,        /* questions under way */
-	WAYS_OPEN_PER_WORKER = 1000, /* of one worker */
-	WAYS_SILENT_MS = 25000       /* the router answers every question sooner, or is ended */
-};
+enum { WAYS_SILENT_MS = 25000 }; /* the router answers every question sooner, or is ended */
 
 struct ways;
-
-/* struct ways_asker is a worker in one of its lives: a later process of that number
- * has not asked. */
-struct ways_asker {
-	unsigned worker;
-	uint64_t life;
-};
 
 /* on_answer gets each answer with `do`:`route` and the worker's own number of the question; it takes
  * the reference; perhaps from inside ways_ask. on_mishap: something that people should know. */
 struct ways_events {
-	void (*on_answer)(void *arg, struct ways_asker asker, json_t *answer);
+	void (*on_answer)(void *arg, struct question_asker asker, json_t *answer);
 	void (*on_mishap)(void *arg, const char *why);
 };
 
@@ -46,7 +36,7 @@ enum ec ways_configure(struct ways *w, const struct config *cfg, struct slice te
 
 /* ways_ask carries a question on. One that the router can't be asked, or is silent about, is answered
  * with HOP_DNS; one that can't be read is passed over, as there is no telling what it asks. */
-void ways_ask(struct ways *w, struct ways_asker asker, const json_t *question);
+void ways_ask(struct ways *w, struct question_asker asker, const json_t *question);
 
 /* struct ways_facts is the router as `show info` shows it. */
 struct ways_facts {

@@ -53,11 +53,7 @@ static void succeed(struct probe *p)
 	opening_take(p->opening, NULL, NULL, &got);
 	work_count(p->work, COUNT_PROBES_OK);
 	work_saw_exit(p->work, p->settings, p->at, got.caps);
-	backend_quit(got.backend);
-	if (link_queue(got.link, backend_output(got.backend)) == EC_OK)
-		link_bye(got.link);
-	backend_free(got.backend);
-	link_close(got.link);
+	opened_quit(&got);
 	over(p, FRESH_MS);
 }
 
@@ -87,12 +83,11 @@ static void open_link(struct probe *p, struct route *route)
 	const struct exit_way *way = way_of(p);
 	char text[PROXY_V2_MAX];
 	struct writer w = writer_of(text, sizeof text);
-	struct proxy_end us = { .addr = { 127, 0, 0, 1 }, .port = 25 }; /* we are the client here */
 	if (route->refused != SMTP_R_NONE) {
 		fail(p, route->why);
 		return;
 	}
-	if (way->config->client_info == CONFIG_CLIENT_PROXY_V2 && proxy_v2_encode(&w, &us, &us) != EC_OK) {
+	if (way->config->client_info == CONFIG_CLIENT_PROXY_V2 && proxy_v2_encode_own(&w) != EC_OK) {
 		fail(p, "no PROXY header");
 		return;
 	}

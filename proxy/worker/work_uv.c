@@ -164,22 +164,28 @@ enum ec work_route(struct work *w, struct exit_way *way, const char *domain, str
 	return ec == EC_OK ? EC_AGAIN : why_set(why, ec, "nobody can be asked for the route");
 }
 
-struct opening_setup work_opening(struct work *w, const struct settings *s, size_t i, struct route *route)
+struct opening_setup exit_opening(const struct exits *exits, const struct exit_way *way, const struct config *cfg,
+                                  struct route *route)
 {
-	const struct exit_way *way = &s->exits.ways[i];
 	return (struct opening_setup){
-		.loop = &w->loop,
-		.scratch = w->from_backend,
 		.route = route,
-		.health = &w->health,
-		.hostname = slice_str(s->config->proxy.hostname),
+		.hostname = slice_str(cfg->proxy.hostname),
 		.lmtp = way->config->protocol == CONFIG_LMTP,
 		.ca = way->ca,
-		.system = s->exits.system,
+		.system = exits->system,
 		.pins = way->pins,
 		.num_pins = way->num_pins,
-		.chance = ++w->next_chance,
 	};
+}
+
+struct opening_setup work_opening(struct work *w, const struct settings *s, size_t i, struct route *route)
+{
+	struct opening_setup setup = exit_opening(&s->exits, &s->exits.ways[i], s->config, route);
+	setup.loop = &w->loop;
+	setup.scratch = w->from_backend;
+	setup.health = &w->health;
+	setup.chance = ++w->next_chance;
+	return setup;
 }
 
 void work_saw_exit(struct work *w, struct settings *s, size_t i, const struct smtp_caps *caps)

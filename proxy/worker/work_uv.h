@@ -107,8 +107,12 @@ void work_new_id(struct work *w, char out[WORK_ID_SIZE]);
  * routes_cancel(*out_wait) comes first; else what exit_fixed_route and routes_want return, with words. */
 enum ec work_route(struct work *w, struct exit_way *way, const char *domain, struct route **out, routes_found *found,
                    void *arg, struct routes_wait **out_wait, struct why *why) MUST_CHECK;
-/* work_opening is what all openings on `route` for connector `i` of `s` have in common: the
- * client, what is told of it, times and callback are left to be set. */
+/* exit_opening is what all openings on `route` for connector `way` of `exits` have in common, whoever
+ * opens: what the route is proven with, and who we are. work_opening adds what those of a worker have
+ * in common, for connector `i` of `s`: the client, what is told of it, times and callback are left to
+ * be set. */
+struct opening_setup exit_opening(const struct exits *exits, const struct exit_way *way, const struct config *cfg,
+                                  struct route *route);
 struct opening_setup work_opening(struct work *w, const struct settings *s, size_t i, struct route *route);
 
 /* work_saw_exit notes what connector `i` of `s` offers, seen just now; work_missed_exit, that

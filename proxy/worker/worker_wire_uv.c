@@ -4,9 +4,10 @@
 #include <string.h>
 
 #include "base/log_fs.h"
-#include "proxy/worker/conn_uv.h"
+#include "proxy/config_message.h"
 #include "proxy/listen_fs.h"
 #include "proxy/tls/channel_ssl.h"
+#include "proxy/worker/conn_uv.h"
 #include "proxy/worker/worker_parts_uv.h"
 
 enum { LIST_MAX = 1000 };
@@ -25,19 +26,8 @@ static void apply_log(const struct config *cfg)
 
 static enum ec read_settings(json_t *message, struct settings **out, struct why *why)
 {
-	const char *text = NULL, *name = "danegate.yaml";
-	size_t len = 0;
 	struct config *cfg = NULL;
-	if (json_unpack(message, "{s:s%, s?s}", "text", &text, &len, "name", &name) != 0)
-		return why_set(why, EC_SYNTAX, "malformed");
-	struct config_errors *errs = calloc(1, sizeof *errs);
-	if (errs == NULL)
-		return why_set(why, EC_NO_MEMORY, "out of memory");
-	/* The supervisor has parsed the same text. */
-	enum ec ec = config_parse(slice_of(text, len), name, &cfg, errs);
-	if (ec != EC_OK)
-		(void)why_set(why, ec, "%s", errs->items[0]);
-	free(errs);
+	enum ec ec = config_message_parse(message, &cfg, why);
 	return ec == EC_OK ? settings_new(cfg, json_object_get(message, "files"), out, why) : ec;
 }
 

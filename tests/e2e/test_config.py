@@ -86,6 +86,19 @@ def test_all_errors_at_once():
     assert "10x" in output and "64Q" in output, output
 
 
+def test_exception_that_is_over_is_a_warning():
+    exceptions = "connectors:\n" + "".join(
+        f'  - name: {name}\n    domains: [{name}.lab]\n    next_hops: [{{to: "127.25.0.31:25"}}, {{to: "192.0.2.7:25"}}]\n'
+        f"    tls: none\n    until: {until}\n    reason: their mail host is being replaced\n"
+        for name, until in [("old", "2026-01-31"), ("new", "9999-12-31")])
+    status, output = check(GOOD + exceptions)
+    assert status == 0 and "danegate.yaml: ok\n" in output, output
+    [warning] = [line for line in output.splitlines() if "warning" in line]
+    line = (GOOD + exceptions).splitlines().index("    until: 2026-01-31") + 1
+    assert f"danegate.yaml:{line}:12: connectors.until: warning: connector old: " in warning
+    assert "2026-01-31" in warning and "their mail host is being replaced" in warning
+
+
 def test_missing_file_is_named():
     program = Danegate(name="typo")
     program.config_file.unlink()
@@ -116,6 +129,19 @@ def test_world_readable_secret_is_refused(stage, edge):
     sync.launch()
     assert sync.proc.wait(30) != 0
     assert sync.secret.name in sync.log_text(), sync.log_text()
+
+
+def test_large_configuration_reaches_the_workers(world, hand_pinned):
+    """Longer than a line of any other socket may be."""
+    edge = hand_pinned
+    edge.change_config({"connectors": [{
+        "name": "large", "domains": [f"customer-number-{i:06}.of-a-large-provider.example" for i in range(90000)],
+        "next_hops": [{"to": f"{zones.BACKEND}:2525"}], "tls": "none"}]})
+    assert edge.config_file.stat().st_size > 4 << 20
+    answer = edge.reload()
+    assert answer["ok"] is True, answer
+    sent = submit(world.sender)
+    wait_until(lambda: world.backend.delivered()[sent], 20, "mail to go on")
 
 
 def test_failed_reload_leaves_the_running_configuration(world, hand_pinned):

@@ -1,17 +1,15 @@
 """MTA-STS for connectors: what a policy that a real HTTPS server serves makes of real mail hosts, and what Postfix does
 with the same policies, by way of postfix-mta-sts-resolver."""
 
-import collections
-
 import pytest
 from conftest import Stage
 
-from lab.client import Client
+from lab.both_ways import judge, send_all, transaction
 from lab.hops import EDGE, Authority, FreeSender, Host, HopDns, Hops, inside
 from lab.postfix import listens
-from lab.proc import RUN, LabError, Proc, wait_until
+from lab.proc import RUN, Proc, wait_until
 from lab.routing import POLICY, PolicyHost, policy
-from lab.traffic import message, new_id, submit
+from lab.traffic import submit
 
 MODES = ("none", "testing", "enforce")
 NOBODY = "127.25.1.82"  # refuses connections
@@ -102,20 +100,6 @@ def scene():
         made.stop()
 
 
-def transaction(recipient, deliver=True):
-    """(message id, code and enhanced code of RCPT's reply, code of the message's or None)."""
-    sent = new_id()
-    with Client(EDGE).secure() as client:
-        assert client.command("MAIL FROM:<lab@sender.example.lab>")[0] == 250
-        code, text = client.command(f"RCPT TO:<{recipient}>")
-        heard = f"{code} {text[-1].split()[0]}"
-        if code != 250 or not deliver:
-            return sent, heard, None
-        assert client.command("DATA")[0] == 354
-        client.send(message(sent, recipient=recipient) + ".\r\n")
-        return sent, heard, client.reply()[0]
-
-
 def make_stale(scene):
     """Both sides know the policies; then there are new ones that can't be had, and danegate has tried."""
     known = [submit(scene.sender, f"user@{d}.sts.lab") for d in STALE]
@@ -137,38 +121,17 @@ def make_stale(scene):
     wait_until(tried, 30, "danegate to ask for the new policies", every_s=0.3)
 
 
-Outcome = collections.namedtuple("Outcome", "by_edge heard answer by_postfix")
-
-
 @pytest.fixture(scope="module")
 def outcomes(scene):
     """Domain -> Outcome: all messages are sent both ways, and waited for, once."""
     make_stale(scene)
-    by_postfix = {d: submit(scene.sender, f"user@{d}.sts.lab") for d in scene.domains if d not in MORE}
-    found = {d: Outcome(*transaction(f"user@{d}.sts.lab"), by_postfix.get(d)) for d in scene.domains}
-    wait_until(lambda: all(scene.sender.read_log().outcomes[i] for i in by_postfix.values()), 40, "Postfix to have tried all")
-    due = [i for d, o in found.items() for i in (o.by_edge, o.by_postfix) if o.answer == 250 and i]
-    try:
-        wait_until(lambda: set(due) <= set(scene.hops.delivered()), 10, "the messages")
-    except LabError:
-        pass  # each cell's own test says what is missing
-    return found
+    return send_all(scene, {d: f"user@{d}.sts.lab" for d in scene.domains}, only_by_edge=MORE)
 
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("row", CELLS)
 def test_matrix(scene, outcomes, row, mode):
-    wanted = CELLS[row][MODES.index(mode)]
-    found = outcomes[f"{row}-{mode}"]
-    if wanted:
-        assert (found.heard, found.answer) == (f"451 {wanted}", None)
-    else:
-        assert found.heard.startswith("250 2.") and found.answer == 250, found
-    copies = 0 if wanted else 1
-    assert scene.hops.delivered()[found.by_edge] == copies
-    # Postfix comes to the same decision.
-    assert scene.sender.outcomes[found.by_postfix][0] == ("deferred" if wanted else "sent"), scene.sender.reasons
-    assert scene.hops.delivered()[found.by_postfix] == copies
+    judge(scene, outcomes[f"{row}-{mode}"], CELLS[row][MODES.index(mode)])
 
 
 def test_who_outranks_a_policy(scene, outcomes):

@@ -240,7 +240,7 @@ static void a_failed_connect_is_told_once(void **state)
 
 /* Whoever sends in parts never has more than one of them in hand, however much it
  * is in all, and the peer gets all of it in order. */
-enum { PARTS = 2000, PART_SIZE = 20000 };
+enum { PARTS = 700, PART_SIZE = 200000 };
 
 struct parts {
 	struct wire *w;
@@ -295,9 +295,49 @@ static void parts_follow_each_other(void **state)
 	assert_int_equal(wire_adopt(&loop, pair[1], reads, &p, &reader), EC_OK);
 	send_part(&p);
 	uv_run(&loop, UV_RUN_DEFAULT);
-	assert_int_equal(p.sent, PARTS); /* 40 MB: more than WIRE_QUEUE_MAX */
+	assert_int_equal(p.sent, PARTS); /* 140 MB: more than WIRE_ADOPTED_MAX */
 	assert_int_equal(p.heard, PARTS);
 	assert_int_equal(uv_loop_close(&loop), 0);
+}
+
+/* One line that is longer than others may send at all, or have in their queue. */
+static void on_long(void *arg, struct wire *w, char *line, size_t len)
+{
+	size_t *heard = arg;
+	assert_true(line[0] == '<' && line[len - 1] == '>');
+	*heard = len;
+	wire_close(w);
+}
+
+static void on_long_closed(void *arg, struct wire *w, const char *why)
+{
+	(void)arg;
+	(void)w;
+	(void)why;
+}
+
+static void a_long_line_between_our_own(void **state)
+{
+	(void)state;
+	struct wire_events events = { .on_line = on_long, .on_close = on_long_closed };
+	size_t len = WIRE_QUEUE_MAX + 1, heard = 0;
+	struct wire *writer, *reader;
+	uv_loop_t loop;
+	int pair[2];
+	char *line = malloc(len);
+	assert_non_null(line);
+	memset(line, 'x', len);
+	line[0] = '<';
+	line[len - 1] = '>';
+	uv_loop_init(&loop);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+	assert_int_equal(wire_adopt(&loop, pair[0], events, &heard, &writer), EC_OK);
+	assert_int_equal(wire_adopt(&loop, pair[1], events, &heard, &reader), EC_OK);
+	wire_send(writer, slice_of(line, len));
+	uv_run(&loop, UV_RUN_DEFAULT);
+	assert_int_equal(heard, len);
+	assert_int_equal(uv_loop_close(&loop), 0);
+	free(line);
 }
 
 static void json_with_secrets_still_works(void **state)
@@ -321,6 +361,7 @@ int main(void)
 		cmocka_unit_test(a_live_socket_is_not_stolen_and_a_stale_one_is),
 		cmocka_unit_test(a_failed_connect_is_told_once),
 		cmocka_unit_test(parts_follow_each_other),
+		cmocka_unit_test(a_long_line_between_our_own),
 		cmocka_unit_test(json_with_secrets_still_works),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

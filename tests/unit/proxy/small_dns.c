@@ -52,7 +52,7 @@ static void add_tlsa(struct making *m, const char *text)
 	unsigned usage, selector, matching;
 	char hex[WORD_SIZE];
 	uint8_t rdata[WORD_SIZE];
-	/* "3 1 1 x64": 64 octets of some value */
+	/* "3 1 1 x64": 64 octets of some value; "3 1 0 x8000": a key of 8000, as far as its outer shape goes */
 	int fields = sscanf(text, "%u %u %u %299s", &usage, &selector, &matching, hex);
 	assert_int_equal(fields, 4);
 	rdata[0] = (uint8_t)usage;
@@ -65,6 +65,12 @@ static void add_tlsa(struct making *m, const char *text)
 		assert_non_null(big);
 		memcpy(big, rdata, 3);
 		memset(big + 3, 0x5a, len);
+		if (selector == TLSA_SPKI && matching == TLSA_FULL) {
+			const uint8_t head[] = { 0x30, 0x82, (uint8_t)((len - 4) >> 8), (uint8_t)(len - 4), /* SEQUENCE */
+				                 0x30, 3, 6, 1, 42, /* an algorithm */
+				                 3, 0x82, (uint8_t)((len - 13) >> 8), (uint8_t)(len - 13) }; /* BIT STRING */
+			memcpy(big + 3, head, sizeof head);
+		}
 		add(m, big, len + 3);
 		free(big);
 		return;

@@ -96,7 +96,7 @@ static const struct {
 	{ "\"records\":[\"03010100ff\"]", "\"records\":\"03010100ff\"", EC_SYNTAX },
 	{ "\"names\":[\"mx.test\",\"test\"]", "\"names\":[]", EC_SYNTAX },
 	{ "\"names\":[\"mx.test\",\"test\"]", "\"names\":[\"\"]", EC_SYNTAX },
-	{ "\"names\":[\"mx.test\",\"test\"]", "\"names\":[\"a\",\"b\",\"c\"]", EC_LIMIT },
+	{ "\"names\":[\"mx.test\",\"test\"]", "\"names\":[\"a\",\"b\",\"c\",\"d\"]", EC_LIMIT },
 	{ "\"sts\":false", "\"sts\":true", EC_SYNTAX }, /* MTA-STS proves names */
 	{ "\"sts\":false", "\"sts\":0", EC_SYNTAX },
 	{ "\"addresses\":[\"192.0.2.1\",\"2001:db8::1\"]", "\"addresses\":[]", EC_SYNTAX },

@@ -14,6 +14,7 @@
 #define PKIX_EE "1 1 1 " HEX32
 #define MX1 "example.test MX secure 10 mx1.example.test"
 #define MX1_A "mx1.example.test A secure 192.0.2.1"
+#define MX1_ALIAS(status) "mx1.example.test A " status " >host.test 192.0.2.1"
 #define MX1_TLSA "_25._tcp.mx1.example.test TLSA "
 
 enum { NONE = CONFIG_DANE_NONE, OPPORTUNISTIC = CONFIG_DANE_OPPORTUNISTIC, MANDATORY = CONFIG_DANE_MANDATORY };
@@ -97,7 +98,8 @@ static const struct {
 	{ "only an unknown matching type", { MX1, MX1_A, MX1_TLSA "secure 3 1 9 " HEX32, NULL }, { PLAIN, TLS_ANY, TLSA } },
 	{ "only a digest of a wrong length", { MX1, MX1_A, MX1_TLSA "secure 3 1 1 0123", NULL }, { PLAIN, TLS_ANY, TLSA } },
 	{ "only a record without data", { MX1, MX1_A, MX1_TLSA "secure #030101", NULL }, { PLAIN, TLS_ANY, TLSA } },
-	{ "only a record of enormous length", { MX1, MX1_A, MX1_TLSA "secure 3 0 0 x9000", NULL }, { PLAIN, TLS_ANY, TLSA } },
+	{ "only a record of enormous length", { MX1, MX1_A, MX1_TLSA "secure 3 1 0 x9000", NULL }, { PLAIN, TLS_ANY, TLSA } },
+	{ "only the beginning of a certificate", { MX1, MX1_A, MX1_TLSA "secure 3 0 0 3082012f30820115", NULL }, { PLAIN, TLS_ANY, TLSA } },
 	{ "bogus TLSA", { MX1, MX1_A, MX1_TLSA "bogus", NULL }, { PLAIN, DNSSEC, NULL } },
 	{ "TLSA: SERVFAIL", { MX1, MX1_A, MX1_TLSA "failed", NULL }, { PLAIN, DNSSEC, NULL } },
 	{ "TLSA: neither records nor a denial", { MX1, MX1_A, MX1_TLSA "secure", NULL }, { PLAIN, DNSSEC, NULL } },
@@ -117,27 +119,27 @@ static const struct {
 	{ "MX: SERVFAIL", { "example.test MX failed", MX1_A, NULL }, { "refused HOP_DNS\n", "refused HOP_DNS\n", NULL } },
 	/* RFC 7672 2.2.2, 2.2.3; RFC 7671 7 */
 	{ "alias, TLSA at its end",
-	  { MX1, "mx1.example.test A secure >host.test 192.0.2.1", "_25._tcp.host.test TLSA secure " EE, MX1_TLSA "secure " TA, NULL },
+	  { MX1, MX1_ALIAS("secure"), "_25._tcp.host.test TLSA secure " EE, MX1_TLSA "secure " TA, NULL },
 	  { PLAIN, "mx1.example.test:25 10/10 must dane host.test,example.test records=1 192.0.2.1\n", NULL } },
-	{ "alias, TLSA at its beginning", { MX1, "mx1.example.test A secure >host.test 192.0.2.1", MX1_TLSA "secure " EE, NULL }, { PLAIN, DANE, NULL } },
-	{ "alias, TLSA at neither", { MX1, "mx1.example.test A secure >host.test 192.0.2.1", NULL }, { PLAIN, PLAIN, TLSA } },
+	{ "alias, TLSA at its beginning", { MX1, MX1_ALIAS("secure"), MX1_TLSA "secure " EE, NULL }, { PLAIN, DANE, NULL } },
+	{ "alias, TLSA at neither", { MX1, MX1_ALIAS("secure"), NULL }, { PLAIN, PLAIN, TLSA } },
 	{ "alias, bogus TLSA at its end: the other does not count",
-	  { MX1, "mx1.example.test A secure >host.test 192.0.2.1", "_25._tcp.host.test TLSA bogus", MX1_TLSA "secure " EE, NULL },
+	  { MX1, MX1_ALIAS("secure"), "_25._tcp.host.test TLSA bogus", MX1_TLSA "secure " EE, NULL },
 	  { PLAIN, DNSSEC, NULL } },
 	{ "alias, unusable TLSA at its end: the other does not count",
-	  { MX1, "mx1.example.test A secure >host.test 192.0.2.1", "_25._tcp.host.test TLSA secure " PKIX_EE, MX1_TLSA "secure " EE, NULL },
+	  { MX1, MX1_ALIAS("secure"), "_25._tcp.host.test TLSA secure " PKIX_EE, MX1_TLSA "secure " EE, NULL },
 	  { PLAIN, TLS_ANY, TLSA } },
 	{ "alias out of a signed zone",
-	  { MX1, "mx1.example.test A insecure >host.test 192.0.2.1", "mx1.example.test CNAME secure host.test", MX1_TLSA "secure " EE, NULL },
+	  { MX1, MX1_ALIAS("insecure"), "mx1.example.test CNAME secure host.test", MX1_TLSA "secure " EE, NULL },
 	  { PLAIN, DANE, NULL } },
 	{ "alias in an unsigned zone",
-	  { MX1, "mx1.example.test A insecure >host.test 192.0.2.1", "mx1.example.test CNAME insecure host.test", MX1_TLSA "secure " EE, NULL },
+	  { MX1, MX1_ALIAS("insecure"), "mx1.example.test CNAME insecure host.test", MX1_TLSA "secure " EE, NULL },
 	  { PLAIN, PLAIN, DNSSEC } },
 	{ "alias, and whether it is signed can't be learnt",
-	  { MX1, "mx1.example.test A insecure >host.test 192.0.2.1", "mx1.example.test CNAME failed", MX1_TLSA "secure " EE, NULL },
+	  { MX1, MX1_ALIAS("insecure"), "mx1.example.test CNAME failed", MX1_TLSA "secure " EE, NULL },
 	  { PLAIN, DNSSEC, NULL } },
 	{ "alias of bogus signature",
-	  { MX1, "mx1.example.test A insecure >host.test 192.0.2.1", "mx1.example.test CNAME bogus", MX1_TLSA "secure " EE, NULL },
+	  { MX1, MX1_ALIAS("insecure"), "mx1.example.test CNAME bogus", MX1_TLSA "secure " EE, NULL },
 	  { PLAIN, DNSSEC, NULL } },
 };
 
@@ -162,7 +164,8 @@ static void dane_modes(void **state)
 	}
 	struct world w;
 	struct config_connector *c = connector(&w, to, 1);
-	struct small_dns dns = { .lines = dane_table[14].lines };
+	static const char *const insecure[] = { MX1, "mx1.example.test A insecure 192.0.2.1", MX1_TLSA "secure " EE, NULL };
+	struct small_dns dns = { .lines = insecure };
 	expect("an insecure address", c, &dns, PLAIN);
 	assert_null(strstr(dns.asked, "TLSA"));
 }
@@ -216,6 +219,9 @@ static const struct {
 	{ "no MX, unsigned: no DANE",
 	  { "example.test MX insecure nodata", "example.test A secure 192.0.2.7", "_25._tcp.example.test TLSA secure " EE, NULL },
 	  "example.test:25 10/0 may any 192.0.2.7\n" },
+	{ "the domain is an alias: either name will do",
+	  { "example.test MX secure >far.test 10 mx1.example.test", MX1_A, MX1_TLSA "secure " TA, NULL },
+	  "mx1.example.test:25 10/10 must dane mx1.example.test,example.test,far.test records=1 192.0.2.1\n" },
 	{ "no MX and no address", { NULL }, "refused HOP_NO_HOST\n" },
 	{ "neither MX nor a denial", { "example.test MX secure", NULL }, "refused HOP_DNS\n" },
 	{ "the MX host has no address", { MX1, NULL }, "refused HOP_NO_HOST\n" },
@@ -267,9 +273,9 @@ static void bounded(void **state)
 		(void)snprintf(lines[num], sizeof lines[num], "h%u.test A secure >x%u.test 192.0.2.1", i, i);
 		all[num] = lines[num];
 		num++;
-		int at = snprintf(lines[num], sizeof lines[num], "_25._tcp.h%u.test TLSA secure 3 0 0 x8000", i);
+		int at = snprintf(lines[num], sizeof lines[num], "_25._tcp.h%u.test TLSA secure 3 1 0 x8000", i);
 		for (unsigned k = 1; k < 20; k++)
-			at += snprintf(lines[num] + at, sizeof lines[num] - (size_t)at, ", 3 0 0 x8000");
+			at += snprintf(lines[num] + at, sizeof lines[num] - (size_t)at, ", 3 1 0 x8000");
 		all[num] = lines[num];
 		num++;
 	}
@@ -288,11 +294,6 @@ static void bounded(void **state)
 	assert_int_equal(dane, 2);
 	assert_int_equal(refused, 12);
 	route_free(r);
-	struct config_connector *c = connector(&w, to, 1);
-	c->num_next_hops = 17;
-	struct plan *p = NULL;
-	const struct plan_for who = { .connector = c, .domain = "example.test" };
-	assert_int_equal(plan_new(&who, &p, NULL), EC_LIMIT);
 }
 
 /* --- MTA-STS ------------------------------------------------------------------------------ */

@@ -215,9 +215,9 @@ static void known_through_a_reload(void **state)
 
 /* --- exceptions ------------------------------------------------------------------------- */
 
-static void remember(void *arg, const char *connector, const char *words)
+static void remember(void *arg, const struct config_connector *c, const char *words)
 {
-	(void)snprintf(arg, 400, "%s: %s", connector, words);
+	(void)snprintf(arg, 400, "%s: %s", c->name, words);
 }
 
 static void exceptions_end(void **state)

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/slice.h"
+#include "config/load_fs.h"
 #include "tests/unit/unit.h"
 
 static char directory[] = "/tmp/trust-files-XXXXXX";
@@ -30,7 +31,7 @@ static void write_file(const char *name, const char *head, size_t len)
 /* files_of is what the connectors in `connectors` need; the system's store is the file "system". */
 static enum ec files_of(const char *connectors, json_t **out, struct why *why)
 {
-	char text[1000];
+	char text[8000];
 	struct config *cfg = NULL;
 	struct config_errors errs = { 0 };
 	int n = snprintf(text, sizeof text, "identities: [{name: mx1.example.org}]\nmta_sts: {ca: %s}\nconnectors:\n", path_of("system"));
@@ -97,9 +98,38 @@ static void the_longest(void **state)
 	json_t *files;
 	struct why why = { 0 };
 	assert_int_equal(files_of(REQUIRE("a", ", tls_ca: @/longest"), &files, &why), EC_OK);
-	assert_int_equal(json_string_length(json_object_get(files, path_of("longest"))), TRUST_FILE_MAX);
+	assert_int_equal(json_string_length(json_object_get(files, path_of("longest"))), CONFIG_CA_FILE_MAX);
 	json_decref(files);
 	fails(REQUIRE("a", ", tls_ca: @/too-long"), EC_LIMIT, "too-long");
+}
+
+/* Each is as long as it may be, and so are 16 of them; one file of many connectors counts once. */
+static void the_longest_together(void **state)
+{
+	(void)state;
+	char connectors[5000], name[16];
+	struct writer w = writer_of(connectors, sizeof connectors);
+	json_t *files;
+	struct why why = { 0 };
+	for (int i = 0; i < 17; i++) {
+		(void)snprintf(name, sizeof name, "long%d", i);
+		char to[64];
+		(void)snprintf(to, sizeof to, "%s", path_of(name));
+		assert_int_equal(link(path_of("longest"), to), 0);
+		writer_format(&w, "  - {name: a%d, domains: [a%d.example], next_hops: [{to: \"a.example:25\"}], tls: require, tls_ca: @/%s}\n", i, i, name);
+		writer_format(&w, "  - {name: b%d, domains: [b%d.example], next_hops: [{to: \"b.example:25\"}], tls: require, tls_ca: @/long0}\n", i, i);
+		if (i == 15) {
+			assert_int_equal(files_of(connectors, &files, &why), EC_OK);
+			assert_int_equal(json_object_size(files), 16);
+			json_decref(files);
+		}
+	}
+	assert_false(w.bad);
+	fails(connectors, EC_LIMIT, "long16");
+	for (int i = 0; i < 17; i++) {
+		(void)snprintf(name, sizeof name, "long%d", i);
+		(void)unlink(path_of(name));
+	}
 }
 
 static void what_can_t_be_read(void **state)
@@ -107,7 +137,19 @@ static void what_can_t_be_read(void **state)
 	(void)state;
 	fails(REQUIRE("a", ", tls_ca: @/ca") REQUIRE("b", ", tls_ca: @/nowhere"), EC_IO, "nowhere");
 	fails(REQUIRE("a", ", tls_ca: @"), EC_IO, ""); /* a directory */
-	fails(REQUIRE("a", ", tls_ca: @/der"), EC_SYNTAX, "der");
+}
+
+/* Comments in Latin-1, and NULs, beside certificates that are all right. */
+static void any_encoding(void **state)
+{
+	(void)state;
+	json_t *files;
+	struct why why = { 0 };
+	assert_int_equal(files_of(REQUIRE("a", ", tls_ca: @/latin1"), &files, &why), EC_OK);
+	json_t *text = json_object_get(files, path_of("latin1"));
+	assert_int_equal(json_string_length(text), 16);
+	assert_memory_equal(json_string_value(text), "# f?r\nMIIB=\n????", 16);
+	json_decref(files);
 }
 
 static int set_up(void **state)
@@ -116,15 +158,16 @@ static int set_up(void **state)
 	assert_non_null(mkdtemp(directory));
 	write_file("ca", "certificates", 0);
 	write_file("system", "roots", 0);
-	write_file("longest", "", TRUST_FILE_MAX);
-	write_file("too-long", "", TRUST_FILE_MAX + 1);
-	write_file("der", "\x30\x82\xff", 0);
+	write_file("longest", "", CONFIG_CA_FILE_MAX);
+	write_file("too-long", "", CONFIG_CA_FILE_MAX + 1);
+	write_file("latin1", "# f\xfcr\nMIIB=\n", 0);
+	assert_int_equal(truncate(path_of("latin1"), 16), 0); /* NULs */
 	return 0;
 }
 
 static int tear_down(void **state)
 {
-	static const char *const names[] = { "ca", "system", "longest", "too-long", "der" };
+	static const char *const names[] = { "ca", "system", "longest", "too-long", "latin1" };
 	(void)state;
 	for (size_t i = 0; i < NUM(names); i++)
 		(void)unlink(path_of(names[i]));
@@ -137,7 +180,9 @@ int main(void)
 		cmocka_unit_test(only_what_is_needed),
 		cmocka_unit_test(the_system_s),
 		cmocka_unit_test(the_longest),
+		cmocka_unit_test(the_longest_together),
 		cmocka_unit_test(what_can_t_be_read),
+		cmocka_unit_test(any_encoding),
 	};
 	return cmocka_run_group_tests(tests, set_up, tear_down);
 }
