@@ -263,7 +263,7 @@ def main():
 
             whole = not args.only and not args.quick  # only then it replaces the plot that bench/README.md shows
             plot = PROJECT / ("bench" if whole else "build/bench") / "growth.svg"
-            results = growth.measure(running[0], args.only, args.quick, plot)
+            results = growth.measure(running[0], dns, args.only, args.quick, plot)
         else:
             results = roll(dns, running[0], plan) if args.roll else compare(running, plan, args.only)
         (PROJECT / "build" / "bench" / "results.json").write_text(json.dumps(results, indent=1))

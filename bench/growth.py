@@ -1,5 +1,5 @@
-"""How the cost per unit grows with the number of units: sessions, recipients, octets, workers, identities.
-Called by compare.py (bench/run --growth); draws bench/growth.svg, or build/bench/growth.svg of a part."""
+"""How the cost per unit grows with the number of units: sessions, recipients, octets, workers, identities, and those
+that tlsa-sync keeps. Called by compare.py (bench/run --growth); draws bench/growth.svg, or build/bench/growth.svg of a part."""
 
 import contextlib
 import math
@@ -8,7 +8,7 @@ import tempfile
 import time
 
 from compare import Load, cpu_s, pss_kb, with_cpu
-from lab import zones
+from lab import many, zones
 from lab.proc import LabError, wait_until
 
 EACH = 18000  # sessions of one load process: it has 20,000 descriptors
@@ -52,11 +52,19 @@ def workers(ours, quick):
 
 
 def identities(ours, quick):
-    """What many identities cost: for each one beyond the first; and what should not know how many there are."""
+    return beyond_the_first(ours, some_identities, (1, 100, 1000, *([] if quick else [10_000, 100_000])))
+
+
+def kept(ours, quick):
+    return beyond_the_first(ours, some_kept, (1, 10, 100, *([] if quick else [1000])))
+
+
+def beyond_the_first(ours, some, numbers):
+    """What many identities cost: for each one beyond the first; and what is not said per identity."""
     alone = None
-    for n in (1, 100, 1000, *([] if quick else [10_000, 100_000])):
+    for n in numbers:
         with tempfile.TemporaryDirectory(prefix="growth-", dir="/tmp") as state:  # the lab's /tmp is in memory
-            totals, others = some_identities(ours, n, state)
+            totals, others = some(ours, n, state)
         alone = alone or totals
         yield n, others | {name: (totals[name] - alone[name]) / (n - 1) for name in totals if n > 1}
 
@@ -85,6 +93,45 @@ def some_identities(ours, n, state):
     load = with_cpu(ours, clients=8, sessions=HANDSHAKES, messages=0, names=n)
     others["CPU ms of a handshake"] = load["cpu_s"] * 1000 / HANDSHAKES
     return totals, others
+
+
+WATCH_S = 20  # how often the round of each identity comes: the zone's servers are listed anew, and each is asked
+
+
+def some_kept(ours, n, state):
+    """The same for tlsa-sync: it brings them all to STEADY, in one zone, with real name servers and this danegate."""
+    with many.in_zone(ours.dns, n):
+        start(ours, n, many.identities(n), state)
+        sync = many.ManySync(ours.dns, ours.danegate, n, changes={
+            "log": {"level": "warning"}, "tlsa_sync": {"journal": f"{state}/journal.db", "poll": "5s", "watch": f"{WATCH_S}s"}})
+        try:
+            return until_steady_and_after(sync, n)
+        finally:
+            sync.stop()
+
+
+def until_steady_and_after(sync, n):
+    totals, others = {}, {}
+    begun = time.monotonic()
+    pids = [sync.launch().proc.pid]
+    sync.wait_all_steady(60 + n)
+    others["seconds until all are STEADY"] = time.monotonic() - begun
+    totals["CPU ms of tlsa-sync per identity, until STEADY"] = cpu_s(pids) * 1000
+    rounds, used = rounds_of(sync), cpu_s(pids)
+    time.sleep(WATCH_S * 1.5)
+    used = cpu_s(pids) - used
+    others["CPU ms of tlsa-sync per identity, each round"] = used * 1000 / (rounds_of(sync) - rounds)
+    totals["kB of tlsa-sync per identity"] = pss_kb(pids)
+    asked = time.monotonic()
+    sync.command("status")
+    others["seconds of tlsa-sync status"] = time.monotonic() - asked
+    return totals, others
+
+
+def rounds_of(sync):
+    """How many there were so far, of all identities: each is one answer of each server."""
+    answers = re.findall(r"^tlsa_sync_answers_total{.*} (\d+)$", sync.show("show metrics"), re.MULTILINE)
+    return sum(map(int, answers)) / len(zones.SERVERS)
 
 
 def start(ours, n, listed, state):
@@ -124,6 +171,7 @@ CURVES = [
     ("octets of a message", octets, "CPU ms per MB"),
     ("workers", workers, "CPU ms per message"),
     ("identities", identities, None),
+    ("kept identities", kept, None),
 ]
 
 
@@ -143,7 +191,8 @@ def points_of(function, unit, ours, quick):
     return curves
 
 
-def measure(ours, only, quick, path):
+def measure(ours, dns, only, quick, path):
+    ours.dns = dns
     curves = []
     for name, function, unit in CURVES:
         if only and name.split()[0] not in only:

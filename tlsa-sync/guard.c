@@ -152,13 +152,18 @@ static enum ec check_late(const struct facts *f, const struct tlsa_set *adds, st
 	return EC_OK;
 }
 
-static enum ec check_probes(const struct facts *f, int64_t oldest, struct why *why)
+/* Who asks for another name, or for none, is shown the default identity: of another identity that tells nothing. */
+static bool tells(const struct policy *p, const struct fact_probe *probe, int64_t oldest)
+{
+	return probe->saw && probe->at.count_ms >= oldest && (probe->sni == SNI_RIGHT || p->default_identity);
+}
+
+static enum ec check_probes(const struct facts *f, const struct policy *p, int64_t oldest, struct why *why)
 {
 	for (size_t a = 0; a < f->num_addresses; a++) {
 		bool seen = false;
 		for (size_t i = 0; i < f->num_probes; i++)
-			seen = seen || (f->probes[i].saw && f->probes[i].at.count_ms >= oldest &&
-			                strcmp(f->probes[i].address, f->addresses[a]) == 0);
+			seen = seen || (tells(p, &f->probes[i], oldest) && strcmp(f->probes[i].address, f->addresses[a]) == 0);
 		if (!seen)
 			return why_set(why, EC_INVARIANT, "no key was seen at %s lately, so nothing is changed", f->addresses[a]);
 	}
@@ -183,10 +188,10 @@ static enum ec check_first(const struct facts *f, const struct policy *p, const 
 		const struct fact_probe *probe = &f->probes[i];
 		struct tlsa t = tlsa_311(probe->spki_sha256);
 		const struct fact_key *k = key_of(f, &t);
-		if (probe->saw && probe->at.count_ms >= oldest && (k == NULL || !guard_matches(adds, k)))
+		if (tells(p, probe, oldest) && (k == NULL || !guard_matches(adds, k)))
 			return why_set(why, EC_INVARIANT, "%s presents a key that would have no record", probe->address);
 	}
-	return check_probes(f, oldest, why);
+	return check_probes(f, p, oldest, why);
 }
 
 /* ---- what is deleted ---- */
@@ -276,7 +281,7 @@ static enum ec check_news(const struct facts *f, const struct policy *p, struct 
 			return why_set(why, EC_INVARIANT, "%s has not reported lately, so it is not known what it presents",
 			               in->name);
 	}
-	return check_probes(f, oldest, why);
+	return check_probes(f, p, oldest, why);
 }
 
 /* Does some server hold so many records that those of the keys reported would not fit beside them? What a key in use lacks

@@ -91,7 +91,7 @@ static void fill(struct probes *r)
 	for (size_t a = 0; a < r->plan.num_addresses && a < FACT_ADDRESSES; a++)
 		for (unsigned k = 0; k < KEY_NUM_ALGORITHMS; k++)
 			for (unsigned s = 0; s < SNI_NUM; s++)
-				if ((r->plan.algorithms & 1u << k) != 0)
+				if ((r->plan.algorithms & 1u << k) != 0 && (s == SNI_RIGHT || !r->plan.only_by_name))
 					r->ones[r->num++] = (struct one){
 						.round = r,
 						.address = r->plan.addresses[a],

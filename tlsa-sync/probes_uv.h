@@ -1,5 +1,5 @@
 /* Owns:  one round of probes: every address x key algorithm x {right, other, no}
- *        server name, a bounded number at a time.
+ *        server name (or the right one alone), a bounded number at a time.
  * Never: says if what was seen is right (rollover.c does).
  * Spec:  RFC 7671 10.2, RFC 7672 8.1: senders use the MX host name as SNI, others
  *        any or none, and all must see a pinned key.
@@ -19,6 +19,7 @@ struct probes_plan {
 	const char (*addresses)[FACT_ADDRESS];
 	size_t num_addresses;
 	unsigned algorithms; /* OR of 1u << enum key_algorithm */
+	bool only_by_name;   /* who asks for another name, or none, is shown another identity */
 	int timeout_ms;      /* of each */
 };
 

@@ -1,10 +1,10 @@
-"""Thousands of identities on one edge: each step is about those that it concerns, and the others don't notice."""
+"""Many identities, thousands on one edge: each step is about those that it concerns, and the others don't notice."""
 
 import tempfile
 
 import pytest
 
-from lab import zones
+from lab import many, zones
 from lab.pin import presented_digest
 from lab.proc import wait_until
 
@@ -85,3 +85,52 @@ def test_each_change_is_about_those_that_it_concerns(stage, state):
     edge.start_serving()
     wait_until(lambda: all_presented(edge, NUM), 60, "all identities to be presented again", every_s=0.5)
     assert shown(PLACE, NUM - 1) == {i: swapped[i] for i in (PLACE, NUM - 1)}
+
+
+KEPT = 60
+
+
+@pytest.fixture
+def hosts(world):
+    """Names and addresses in the signed zone, for a tlsa-sync that is started later."""
+    with many.in_zone(world.dns, KEPT) as made:
+        yield made
+
+
+def keys_of(edge):
+    """Host name -> (the key it presents, the records of all keys that it has)."""
+    report = edge.control(do="report")
+    assert "next" not in report
+    keys = {i["name"]: {g["number"]: g["keys"][0]["spki_sha256"] for g in i["generations"]} for i in report["identities"]}
+    return {i["name"]: (keys[i["name"]][i["presented"]], {"3 1 1 " + k for k in keys[i["name"]].values()})
+            for i in report["identities"]}
+
+
+def served_as(dns, keys):
+    """Does every server serve exactly these records?"""
+    return all(served == records for host, (_, records) in keys.items() for served in dns.served(host).values())
+
+
+def test_tlsa_sync_keeps_many_and_rolls_one(world, hosts, state, stage):
+    edge = stage.edge(changes={"state_dir": state, "log": {"level": "warning"}, "identities": many.identities(KEPT)})
+    sync = many.ManySync(world.dns, edge, KEPT, changes={"log": {"level": "notice"}, "tlsa_sync": {"poll": "1s", "watch": "2s"}})
+    stage.started.append(sync)
+    sync.start()
+    sync.wait_all_steady(120)
+    before = keys_of(edge)
+    assert all(len(records) == 2 for _, records in before.values()) and len({key for key, _ in before.values()}) == KEPT
+    assert served_as(world.dns, before)
+
+    rolled = hosts[KEPT // 2]
+    old_key, next_key = before[rolled][0], edge.digest(2, rolled)
+    sync.command("rotate", rolled)
+    wait_until(lambda: presented_digest(sni=rolled) == next_key, 60, "the next key to be presented")
+    wait_until(lambda: sync.state_now(rolled) == "STEADY", 60, "the roll to end")
+    after = keys_of(edge)
+    assert after[rolled][0] == next_key and "3 1 1 " + old_key not in after[rolled][1] and len(after[rolled][1]) == 2
+    assert {**after, rolled: None} == {**before, rolled: None}
+    assert served_as(world.dns, after)
+    for host in (hosts[0], rolled, hosts[-1]):
+        assert presented_digest(sni=host) == after[host][0]
+    told = [line for line in sync.log_text().splitlines() if "from=STEADY" in line]
+    assert told and all(rolled in line for line in told), told

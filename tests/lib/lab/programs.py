@@ -262,8 +262,9 @@ class Danegate(Program):
 class TlsaSync(Program):
     binary = "tlsa-sync"
 
-    def __init__(self, dns, edges, name="sync", changes=None):
+    def __init__(self, dns, edges, name="sync", changes=None, key=None):
         directory = RUN / name
+        key = key or dns.key
         self.control_socket = directory / "control.sock"
         self.stats_socket = directory / "stats.sock"
         self.secret = RUN / f"{name}.tsig"
@@ -279,7 +280,7 @@ class TlsaSync(Program):
                 "stats_socket": str(self.stats_socket),
                 "instances": [str(e.control_socket) for e in edges],
                 "publisher": "rfc2136",
-                "rfc2136": {"tsig_name": dns.key.name, "tsig_algorithm": dns.key.algorithm, "tsig_key_file": str(self.secret)},
+                "rfc2136": {"tsig_name": key.name, "tsig_algorithm": key.algorithm, "tsig_key_file": str(self.secret)},
                 "ttl": f"{zones.TTL_S}s",
                 "wait": "two-ttl",
                 "confirmations": 2,
@@ -291,7 +292,7 @@ class TlsaSync(Program):
                 "probe": {"timeout": "3s"},
             },
         }, changes))
-        self.secret.write_text(dns.key.secret + "\n")
+        self.secret.write_text(key.secret + "\n")
         self.secret.chmod(0o600)
 
     def argv(self):
@@ -335,9 +336,9 @@ class TlsaSync(Program):
     def state(self):
         return self.status()["state"]
 
-    def state_now(self):
-        """The same, quicker: straight from the control socket."""
-        return json.loads(ask_line(self.control_socket, '{"do":"status"}'))["identities"][0]["state"]
+    def state_now(self, identity=zones.MX):
+        """The same, quicker: straight from the control socket, and little is asked for."""
+        return json.loads(ask_line(self.control_socket, json.dumps({"do": "roll", "identity": identity})))["state"]
 
     def wait_state(self, *states, deadline_s=60):
         def reached():

@@ -82,10 +82,16 @@ def update_tlsa(address, zone, key, host, records, ttl_s):
 
 def update_set(address, zone, key, owner, rrtype, records, ttl_s):
     """Replaces a record set, in one UPDATE."""
+    update_sets(address, zone, key, {owner: records}, rrtype, ttl_s)
+
+
+def update_sets(address, zone, key, sets, rrtype, ttl_s):
+    """Replaces record sets, {owner: [record, …]}, in one UPDATE."""
     change = dns.update.UpdateMessage(zone, keyring=_keyring(key), keyname=key.name)
-    change.delete(owner, rrtype)
-    for record in records:
-        change.add(owner, ttl_s, rrtype, record)
+    for owner, records in sets.items():
+        change.delete(owner, rrtype)
+        for record in records:
+            change.add(owner, ttl_s, rrtype, record)
     reply = dns.query.tcp(change, address, timeout=20 * slowness())
     if reply.rcode() != dns.rcode.NOERROR:
-        raise LabError(f"update of {owner} at {address}: {dns.rcode.to_text(reply.rcode())}")
+        raise LabError(f"update of {', '.join(sets)[:200]} at {address}: {dns.rcode.to_text(reply.rcode())}")

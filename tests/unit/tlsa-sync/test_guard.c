@@ -66,6 +66,27 @@ static void adds_without_a_key_in_use(void **state)
 	HAS(x->said.text, "in use");
 }
 
+/* Who asks for another name is shown the default identity: what that presents is not this one's affair. */
+static void first_adds_beside_the_default_identity(void **state)
+{
+	struct fix *x = world_at(state, RO_PUBLISHING, RA_UPDATE, 100);
+	presents(x, "203.0.113.9:25", SNI_OTHER, 0, 99);
+	presents(x, "203.0.113.9:25", SNI_NONE, 0, 99);
+	assert_int_equal(check_adds(x, &x->d.adds), EC_INVARIANT);
+	HAS(x->said.text, "203.0.113.9:25 presents a key that would have no record");
+	x->p.default_identity = false;
+	assert_int_equal(check_adds(x, &x->d.adds), EC_OK);
+	/* nor does it prove that anything answers for this one */
+	for (size_t i = 0; i < x->f->num_probes; i++)
+		if (x->f->probes[i].sni == SNI_RIGHT)
+			x->f->probes[i].saw = false;
+	assert_int_equal(check_adds(x, &x->d.adds), EC_INVARIANT);
+	HAS(x->said.text, "no key was seen at");
+	presents(x, "203.0.113.9:25", SNI_RIGHT, 0, 99);
+	assert_int_equal(check_adds(x, &x->d.adds), EC_INVARIANT);
+	HAS(x->said.text, "presents a key that would have no record");
+}
+
 static void deletes_of_keys_in_use(void **state)
 {
 	struct fix *x = retiring(state);
@@ -241,6 +262,7 @@ int main(void)
 		HISTORY(adds_of_wrong_kinds),
 		HISTORY(adds_of_wrong_digests),
 		HISTORY(adds_without_a_key_in_use),
+		HISTORY(first_adds_beside_the_default_identity),
 		HISTORY(deletes_of_keys_in_use),
 		HISTORY(deletes_before_the_window_is_over),
 		HISTORY(deletes_on_old_news),

@@ -208,6 +208,7 @@ struct rig {
 	uv_timer_t limit;
 	uv_tcp_t listener;
 	enum mood mood;
+	bool only_by_name;
 	int num_sessions;
 	int num_open;
 	int num_goodbyes;
@@ -359,7 +360,8 @@ static struct probes *begin(struct rig *rig, unsigned algorithms, size_t num_add
 	for (size_t i = 0; i < FACT_ADDRESSES; i++)
 		memcpy(addresses[i], rig->address, FACT_ADDRESS);
 	struct probes_plan plan = { .identity = "mx.test", .addresses = (const char (*)[FACT_ADDRESS])addresses,
-	                            .num_addresses = num_addresses, .algorithms = algorithms, .timeout_ms = timeout_ms };
+	                            .num_addresses = num_addresses, .algorithms = algorithms, .only_by_name = rig->only_by_name,
+	                            .timeout_ms = timeout_ms };
 	struct probes_events events = { .result = on_result, .done = on_done };
 	struct probes *p = NULL;
 	assert_int_equal(probes_start(&rig->loop, &plan, events, rig, &p), EC_OK);
@@ -409,6 +411,21 @@ static void test_rounds(void **state)
 		rig_close(&rig);
 		assert_int_equal(rig.num_goodbyes, c->seen); /* the edge counts no broken session */
 	}
+}
+
+static void test_only_by_name(void **state)
+{
+	(void)state;
+	struct rig rig;
+	rig_open(&rig, FRIENDLY);
+	rig.only_by_name = true;
+	(void)begin(&rig, 1u << KEY_ECDSA_P256 | 1u << KEY_RSA_3072, 2, 60000);
+	while (!rig.done)
+		uv_run(&rig.loop, UV_RUN_ONCE);
+	assert_int_equal(rig.num_results, 4);
+	assert_int_equal(rig.seen_sni, 1u << SNI_RIGHT);
+	assert_true(rig.saw_name && !rig.saw_other && !rig.saw_none);
+	rig_close(&rig);
 }
 
 static void test_connection_refused(void **state)
@@ -469,7 +486,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_algorithms), cmocka_unit_test(test_server_names),       cmocka_unit_test(test_garbage),
 		cmocka_unit_test(test_rounds),     cmocka_unit_test(test_connection_refused), cmocka_unit_test(test_cancel),
-		cmocka_unit_test(test_cancel_inside_a_result),
+		cmocka_unit_test(test_cancel_inside_a_result), cmocka_unit_test(test_only_by_name),
 	};
 	return cmocka_run_group_tests(tests, make_pairs, free_pairs);
 }
