@@ -9,6 +9,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "config/pem.h"
+
 enum { SECRET_FILE_MAX = 64 << 10, TSIG_TEXT_MIN = 24, TSIG_TEXT_MAX = 344 };
 
 struct check {
@@ -41,8 +43,7 @@ static enum ec unreadable(const char *path, struct why *why)
 	               path, strerror(errno));
 }
 
-/* Reads at most `max` bytes of a regular file and appends them; one byte more is
- * EC_LIMIT. `*out_stat` describes what was read. */
+/* As config_read_file; `*out_stat` describes what was read. */
 static enum ec read_file(const char *path, size_t max, struct bytes *out, struct stat *out_stat, struct why *why)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
@@ -75,6 +76,15 @@ static enum ec read_file(const char *path, size_t max, struct bytes *out, struct
 	}
 out:
 	close(fd);
+	return ec;
+}
+
+enum ec config_read_file(const char *path, size_t max, struct bytes *out, struct why *why)
+{
+	struct stat st;
+	enum ec ec = read_file(path, max, out, &st, why);
+	if (ec == EC_NO_MEMORY)
+		(void)why_set(why, ec, "out of memory");
 	return ec;
 }
 
@@ -120,49 +130,6 @@ static bool blank(uint8_t c)
 	return c == ' ' || c == '\t' || c == '\n' || c == '\r';
 }
 
-static bool is_base64(struct slice s)
-{
-	size_t pad = 0;
-	for (size_t i = 0; i < s.len; i++) {
-		uint8_t c = s.p[i];
-		bool digit = (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '+' ||
-		             c == '/';
-		if (c == '=' && i + 2 >= s.len)
-			pad++;
-		else if (!digit || pad > 0)
-			return false;
-	}
-	return s.len % 4 == 0;
-}
-
-/* Whether there is a certificate in PEM (RFC 7468), and each is whole. What is in it
- * is looked at when it is used. */
-static enum ec check_pem(const char *path, struct slice text, struct why *why)
-{
-	static const char begin[] = "-----BEGIN CERTIFICATE-----", end[] = "-----END CERTIFICATE-----";
-	struct bytes body = { 0 };
-	enum ec ec = EC_OK;
-	size_t num = 0;
-	const uint8_t *at = NULL;
-	while (ec == EC_OK && (at = memmem(text.p, text.len, begin, sizeof begin - 1)) != NULL) {
-		text = slice_from(text, (size_t)(at - text.p) + sizeof begin - 1);
-		const uint8_t *stop = memmem(text.p, text.len, end, sizeof end - 1);
-		size_t len = stop == NULL ? 0 : (size_t)(stop - text.p);
-		bytes_consume(&body, bytes_len(&body));
-		for (size_t i = 0; ec == EC_OK && i < len; i++)
-			if (!blank(text.p[i]))
-				ec = bytes_append(&body, slice_of(text.p + i, 1));
-		num++;
-		if (ec == EC_OK && (bytes_len(&body) == 0 || !is_base64(bytes_slice(&body))))
-			ec = why_set(why, EC_CORRUPT, "certificate %zu in %s is cut off or damaged; copy the file again", num, path);
-	}
-	if (ec == EC_OK && num == 0)
-		ec = why_set(why, EC_SYNTAX, "%s holds no certificate in PEM (-----BEGIN CERTIFICATE-----); name the CA's file",
-		             path);
-	bytes_fini(&body);
-	return ec;
-}
-
 static void check_ca(struct check *c, const char *key, struct config_mark mark, const char *path)
 {
 	struct why why = { 0 };
@@ -172,7 +139,7 @@ static void check_ca(struct check *c, const char *key, struct config_mark mark, 
 		return;
 	enum ec ec = read_file(path, CONFIG_CA_FILE_MAX, &text, &st, &why);
 	if (ec == EC_OK)
-		ec = check_pem(path, bytes_slice(&text), &why);
+		ec = pem_check(path, bytes_slice(&text), &why);
 	if (ec != EC_OK && *why.text == '\0')
 		(void)why_set(&why, ec, "%s cannot be read (%s)", path, ec_text(ec));
 	if (ec != EC_OK)
@@ -374,7 +341,7 @@ enum ec config_load_tsig(const struct config *cfg, struct secret *out, struct wh
 		s.len--;
 	if (s.len == 0)
 		ec = why_set(why, EC_SYNTAX, "%s is empty; write the secret in base64 into it", path);
-	else if (!is_base64(s))
+	else if (!pem_is_base64(s))
 		ec = why_set(why, EC_SYNTAX,
 		             "%s is not base64; write the secret alone, as in the server's \"secret:\", on one line", path);
 	else if (s.len < TSIG_TEXT_MIN || s.len > TSIG_TEXT_MAX)

@@ -29,6 +29,11 @@ enum ec config_read(const char *path, enum config_program program, struct config
  * or the first complaint's code. */
 enum ec config_check_files(const struct config *cfg, enum config_program program, struct config_errors *errs) MUST_CHECK;
 
+/* config_read_file appends the whole of a regular file of at most `max` octets. It never waits: a FIFO
+ * or a device is refused (EC_IO). Returns EC_NOT_FOUND, EC_PERMISSION, EC_IO, EC_LIMIT (longer),
+ * EC_NO_MEMORY; `why` names the file and the cure. */
+enum ec config_read_file(const char *path, size_t max, struct bytes *out, struct why *why) MUST_CHECK;
+
 /* config_load_tsig reads tlsa_sync.rfc2136.tsig_key_file into `*out`: base64 as it
  * stands in the file, blanks around it removed, NUL-ended, of 16 to 256 octets
  * (RFC 8945 8). The caller ends it with secret_fini. Returns EC_NOT_FOUND,

@@ -108,6 +108,7 @@ struct backend *backend_new(const struct backend_setup *setup)
 	if (b == NULL)
 		return NULL;
 	copy_text(b->hostname, sizeof b->hostname, setup->hostname);
+	copy_text(b->own_name, sizeof b->own_name, setup->own_name);
 	b->use_xclient = setup->xclient != NULL;
 	b->use_xforward = setup->xforward != NULL;
 	b->lmtp = setup->lmtp;

@@ -52,6 +52,9 @@
  * session takes care of, so a message has one reply as with SMTP; a second one is a
  * reply nobody asked for.
  *
+ * A greeting with `own_name`: we have reached ourselves, and a message would go round and round:
+ * LOST (HOP_LOOP), before anything is said.
+ *
  * The reply to MAIL makes no event: if MAIL is refused, that reply becomes the
  * answer to each RCPT of the transaction. Without PIPELINING at the backend,
  * commands wait here for the reply to the one before.
@@ -66,7 +69,7 @@ enum backend_event_kind { BACKEND_EV_START_TLS, BACKEND_EV_READY, BACKEND_EV_ANS
 
 struct backend_event {
 	enum backend_event_kind kind;
-	enum smtp_reason reason;          /* LOST: one of SMTP_WHY_BACKEND_*, or HOP_NO_STARTTLS, or NO_MEMORY */
+	enum smtp_reason reason;          /* LOST: one of SMTP_WHY_BACKEND_*, or HOP_LOOP, HOP_NO_STARTTLS, NO_MEMORY */
 	const struct smtp_caps *caps;     /* READY */
 	const struct smtp_answer *answer; /* ANSWER; lives until the next call other than backend_next */
 	const char *words;                /* LOST: for the log, static */
@@ -96,6 +99,7 @@ struct backend_setup {
 	                                        * forgets it with the transaction. Not both */
 	bool lmtp;
 	enum backend_tls tls;
+	struct slice own_name; /* a peer that greets with it is ourselves; empty: it may */
 };
 
 struct backend;

@@ -71,9 +71,36 @@ static void on_ehlo(struct backend *b)
 	}
 }
 
+static struct slice without_dot(struct slice name)
+{
+	return name.len > 0 && name.p[name.len - 1] == '.' ? slice_first(name, name.len - 1) : name;
+}
+
+/* RFC 5321 4.2: what comes first in a greeting is the name of who greets. */
+static bool is_ourselves(const struct backend *b)
+{
+	struct slice name = slice_of(b->reader.text, b->reader.text_len);
+	const uint8_t *blank = name.len > 0 ? memchr(name.p, ' ', name.len) : NULL;
+	if (blank != NULL)
+		name = slice_first(name, (size_t)(blank - name.p));
+	return b->own_name[0] != '\0' && slice_eq_nocase(without_dot(name), without_dot(slice_str(b->own_name)));
+}
+
+static void on_greeting(struct backend *b)
+{
+	if (is_ourselves(b))
+		backend_fail(b, SMTP_WHY_HOP_LOOP, "greets with our own name (proxy.hostname), so mail would come back: correct the "
+		                                   "domain's MX records, or name the next hop in the connector instead of mx");
+	else
+		ask_ehlo(b);
+}
+
 void backend_greet_yes(struct backend *b, enum asked what)
 {
 	switch (what) {
+	case ASK_GREETING:
+		on_greeting(b);
+		break;
 	case ASK_EHLO:
 		on_ehlo(b);
 		break;

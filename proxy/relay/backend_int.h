@@ -51,6 +51,7 @@ struct backend {
 	unsigned num_events, next_event;
 	struct backend_event events[EVENTS_MAX];
 	char hostname[HOSTNAME_MAX + 1];
+	char own_name[HOSTNAME_MAX + 1]; /* "": not looked for */
 	struct client_info client;
 };
 

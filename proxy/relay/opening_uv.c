@@ -153,6 +153,7 @@ static bool greet(struct opening *o)
 	enum config_client_info info = o->setup.client_info;
 	struct backend_setup setup = {
 		.hostname = o->setup.hostname,
+		.own_name = hop_of(o)->mx ? o->setup.hostname : (struct slice){ 0 },
 		.xclient = info == CONFIG_CLIENT_XCLIENT ? o->setup.client : NULL,
 		.xforward = info == CONFIG_CLIENT_XFORWARD ? o->setup.client : NULL,
 		.lmtp = o->setup.lmtp,

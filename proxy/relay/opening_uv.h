@@ -26,7 +26,7 @@ struct opening_setup {
 	uint8_t *scratch;             /* LINK_SCRATCH octets, see dial_uv.h */
 	struct route *route;          /* not refused; shared by opening_start */
 	struct health *health;
-	struct slice hostname;        /* for EHLO */
+	struct slice hostname;        /* for EHLO; a host found by MX that greets with it is left out (HOP_LOOP) */
 	const struct backend_client *client; /* the real one */
 	enum config_client_info client_info;
 	struct slice header;          /* PROXY v2, or empty */

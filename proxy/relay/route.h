@@ -50,6 +50,7 @@ struct route_hop {
 	uint32_t priority;   /* of the connector's next hop; the lowest first */
 	uint32_t preference; /* of the MX record, among equal priorities; else 0 */
 	uint32_t weight;     /* at least 1: by chance among equals in both */
+	bool mx;             /* found in DNS by the domain: may lead back to this host (RFC 5321 5.1) */
 	unsigned num_addresses;
 	struct sockaddr_storage addresses[ROUTE_ADDRESSES_MAX]; /* with the port */
 	enum route_tls tls;

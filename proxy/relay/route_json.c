@@ -29,6 +29,7 @@ static const struct {
 	{ SMTP_R_HOP_STS, "HOP_STS" },                 { SMTP_R_HOP_DNS, "HOP_DNS" },
 	{ SMTP_R_HOP_BUSY, "HOP_BUSY" },               { SMTP_R_HOP_NO_HOST, "HOP_NO_HOST" },
 	{ SMTP_R_HOP_NULL_MX, "HOP_NULL_MX" },         { SMTP_R_NO_ROUTE, "NO_ROUTE" },
+	{ SMTP_R_HOP_LOOP, "HOP_LOOP" },
 };
 
 const char *route_tls_name(enum route_tls tls)
@@ -112,10 +113,10 @@ static json_t *records_json(const struct route_hop *h)
 
 static json_t *hop_json(const struct route_hop *h)
 {
-	json_t *json = json_pack("{s:s, s:i, s:s, s:I, s:I, s:I, s:s, s:s, s:b, s:b, s:o, s:o, s:o}", "name", h->name, "port",
+	json_t *json = json_pack("{s:s, s:i, s:s, s:I, s:I, s:I, s:b, s:s, s:s, s:b, s:b, s:o, s:o, s:o}", "name", h->name, "port",
 	                         (int)h->port, "path", h->path, "priority", (json_int_t)h->priority, "preference",
-	                         (json_int_t)h->preference, "weight", (json_int_t)h->weight, "tls", route_tls_name(h->tls), "verify",
-	                         route_verify_name(h->verify), "sts", (int)h->sts, "sts_listed", (int)h->sts_listed, "addresses",
+	                         (json_int_t)h->preference, "weight", (json_int_t)h->weight, "mx", (int)h->mx, "tls", route_tls_name(h->tls),
+	                         "verify", route_verify_name(h->verify), "sts", (int)h->sts, "sts_listed", (int)h->sts_listed, "addresses",
 	                         addresses_json(h), "names", names_json(h), "records", records_json(h));
 	if (json == NULL || h->refused == SMTP_R_NONE)
 		return json;
@@ -343,6 +344,8 @@ static enum ec take_hop(const json_t *json, struct route_hop *h, struct pool *po
 		ec = take_word(json, "tls", tls_names, &tls, why);
 	if (ec == EC_OK)
 		ec = take_word(json, "verify", verify_names, &verify, why);
+	if (ec == EC_OK)
+		ec = take_bool(json, "mx", &h->mx, why);
 	if (ec == EC_OK)
 		ec = take_bool(json, "sts", &h->sts, why);
 	if (ec == EC_OK)

@@ -108,7 +108,7 @@ static void take_mx(struct plan *p, const struct secure_answer *a)
 	}
 	unsigned num = cut_own(p, mx, all);
 	if (num == 0 && all > 0) {
-		refuse_mx(p, SMTP_R_HOP_DNS, "this machine is the domain's best mail host: its mail would come back");
+		refuse_mx(p, SMTP_R_HOP_LOOP, "this machine is the domain's best mail host: its mail would come back");
 		plan_failed(p);
 		return;
 	}

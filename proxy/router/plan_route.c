@@ -68,6 +68,7 @@ static void write_host(const struct plan *p, const struct host *h, struct route_
 {
 	route_hop_order(h->next, hop);
 	hop->preference = h->preference;
+	hop->mx = h->from_mx;
 	hop->port = h->port;
 	memcpy(hop->name, h->text, sizeof hop->name);
 	route_hop_demand(p->who.connector, &p->modes, hop);

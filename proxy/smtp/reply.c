@@ -77,6 +77,8 @@ enum smtp_reply_id smtp_reply_lost(enum smtp_reason reason)
 		return SMTP_R_BACKEND_CLOSING;
 	case SMTP_WHY_BACKEND_CONFIG:
 		return SMTP_R_BACKEND_CONFIG;
+	case SMTP_WHY_HOP_LOOP:
+		return SMTP_R_HOP_LOOP;
 	case SMTP_WHY_HOP_NO_STARTTLS:
 		return SMTP_R_HOP_NO_STARTTLS;
 	case SMTP_WHY_NO_MEMORY:

@@ -63,6 +63,7 @@
 	X(HOP_DNS, "hop_dns")                           \
 	X(HOP_NO_HOST, "hop_no_host")                   \
 	X(HOP_BUSY, "hop_busy")                         \
+	X(HOP_LOOP, "hop_loop")                         \
 	X(BACKEND_REFUSED, "backend_refused")
 
 enum smtp_reason {
@@ -114,6 +115,7 @@ const char *smtp_reason_name(enum smtp_reason reason);
 	X(HOP_STS, 451, "4.7.5", "Next hop does not meet the domain's MTA-STS policy (RFC 8461)", HOP_STS)        \
 	X(HOP_DNS, 451, "4.4.3", "Mail hosts of the domain not found: no answer from DNS, try again later", HOP_DNS) \
 	X(HOP_BUSY, 451, "4.3.2", "No next hop is free, try again later", HOP_BUSY)                               \
+	X(HOP_LOOP, 451, "4.4.6", "Mail for the domain would come back to this host (its MX leads here), try again later", HOP_LOOP) \
 	X(NO_MEMORY, 452, "4.3.1", "Out of memory, try again later", NO_MEMORY)                                   \
 	X(OTHER_CONNECTOR, 452, "4.5.3", "Goes another way than those before: send it in a transaction of its own", OTHER_CONNECTOR) \
 	X(MANY_RECIPIENTS, 452, "4.5.3", "Too many recipients in one transaction", TOO_MANY_RECIPIENTS)           \

@@ -1,33 +1,16 @@
 #include "proxy/super/trust_files_fs.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <string.h>
-#include <unistd.h>
-
 #include "base/slice.h"
 #include "config/load_fs.h"
+#include "config/pem.h"
 #include "proxy/worker/connector_ssl.h"
 
-static enum ec read_all(int fd, const char *path, struct bytes *text, struct why *why)
+/* PEM is ASCII; what stands between, in whatever encoding, may be no text for JSON. */
+static void make_ascii(struct bytes *text)
 {
-	uint8_t part[16384];
-	ssize_t n;
-	while ((n = read(fd, part, sizeof part)) != 0) {
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return why_set(why, EC_IO, "%s: %s", path, strerror(errno));
-		if (bytes_len(text) + (size_t)n > CONFIG_CA_FILE_MAX)
-			return why_set(why, EC_LIMIT, "%s: longer than %d MiB", path, CONFIG_CA_FILE_MAX >> 20);
-		/* PEM is ASCII; what stands between, in whatever encoding, may be no text for JSON. */
-		for (ssize_t i = 0; i < n; i++)
-			if (part[i] == '\0' || part[i] > 0x7e)
-				part[i] = '?';
-		if (bytes_append(text, slice_of(part, (size_t)n)) != EC_OK)
-			return why_set(why, EC_NO_MEMORY, "out of memory");
-	}
-	return EC_OK;
+	for (size_t i = text->start; i < text->end; i++)
+		if (text->p[i] == '\0' || text->p[i] > 0x7e)
+			text->p[i] = '?';
 }
 
 static enum ec read_file(const char *path, json_t *into, size_t *total, struct why *why)
@@ -35,18 +18,18 @@ static enum ec read_file(const char *path, json_t *into, size_t *total, struct w
 	struct bytes text = { 0 };
 	if (json_object_get(into, path) != NULL)
 		return EC_OK; /* many connectors may have one CA */
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return why_set(why, EC_IO, "%s: %s; it has the CA certificates that a connector needs", path, strerror(errno));
-	enum ec ec = read_all(fd, path, &text, why);
+	enum ec ec = config_read_file(path, CONFIG_CA_FILE_MAX, &text, why);
+	make_ascii(&text);
 	struct slice all = bytes_slice(&text);
 	*total += all.len;
+	/* Once more, for what changed since the configuration was checked, and for the system's own store. */
+	if (ec == EC_OK)
+		ec = pem_check(path, all, why);
 	if (ec == EC_OK && *total > TRUST_FILES_MAX)
 		ec = why_set(why, EC_LIMIT, "%s: with it, the CA certificates are longer than %d MiB together", path, TRUST_FILES_MAX >> 20);
-	if (ec == EC_OK && json_object_set_new(into, path, json_stringn(all.p == NULL ? "" : (const char *)all.p, all.len)) != 0)
+	if (ec == EC_OK && json_object_set_new(into, path, json_stringn((const char *)all.p, all.len)) != 0)
 		ec = why_set(why, EC_NO_MEMORY, "out of memory");
 	bytes_fini(&text);
-	(void)close(fd);
 	return ec;
 }
 

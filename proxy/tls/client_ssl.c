@@ -6,9 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <openssl/base64.h>
 #include <openssl/err.h>
 #include <openssl/mem.h>
-#include <openssl/pem.h>
 #include <openssl/pool.h>
 #include <openssl/sha.h>
 #include <openssl/ssl.h>
@@ -17,6 +17,7 @@
 #include "base/address.h"
 #include "certs/dane_ssl.h"
 #include "certs/der.h"
+#include "config/pem.h"
 #include "proxy/tls/stream_ssl.h"
 
 static_assert((int)TLS_CLIENT_NAMES_MAX == DANE_NAMES_MAX && (int)TLS_CLIENT_RECORDS_MAX == DANE_RECORDS_MAX, "as documented");
@@ -48,46 +49,58 @@ struct tls_store {
 	X509_STORE *store;
 };
 
-/* take_certificates adds what can be decoded; a bundle may have more than we understand. */
-static enum ec take_certificates(struct tls_store *store, BIO *bio)
+/* take_one adds a certificate. One that can't be decoded is none of ours: a bundle may have more
+ * than we understand. Damage is another matter, and was told by pem_next. */
+static enum ec take_one(struct tls_store *store, struct slice base64)
 {
-	char *name, *header;
-	uint8_t *der;
-	long len;
-	while (PEM_read_bio(bio, &name, &header, &der, &len) == 1) {
-		const uint8_t *p = der;
-		bool certificate = strcmp(name, PEM_STRING_X509) == 0 || strcmp(name, PEM_STRING_X509_OLD) == 0;
-		X509 *x = certificate ? d2i_X509(NULL, &p, len) : NULL;
-		store->num += x != NULL && X509_STORE_add_cert(store->store, x) == 1;
-		X509_free(x);
-		OPENSSL_free(name);
-		OPENSSL_free(header);
-		OPENSSL_free(der);
-	}
+	uint8_t *der = malloc(base64.len);
+	size_t len = 0;
+	if (der == NULL)
+		return EC_NO_MEMORY;
+	bool ok = EVP_DecodeBase64(der, &len, base64.len, base64.p, base64.len) == 1;
+	const uint8_t *p = der;
+	X509 *x = ok ? d2i_X509(NULL, &p, (long)len) : NULL;
+	store->num += x != NULL && X509_STORE_add_cert(store->store, x) == 1;
+	X509_free(x);
+	free(der);
 	ERR_clear_error();
-	return store->num > 0 ? EC_OK : EC_MISSING;
+	return ok ? EC_OK : EC_CORRUPT;
+}
+
+static enum ec take_certificates(struct tls_store *store, struct slice text, struct why *why)
+{
+	struct pem pem = { .rest = text };
+	enum ec ec;
+	while ((ec = pem_next(&pem, why)) == EC_OK) {
+		ec = take_one(store, bytes_slice(&pem.body));
+		if (ec == EC_CORRUPT)
+			(void)why_set(why, ec, "certificate %zu is not base64", pem.num);
+		if (ec != EC_OK)
+			break;
+	}
+	pem_fini(&pem);
+	if (ec == EC_MISSING && store->num > 0)
+		return EC_OK;
+	return ec == EC_CORRUPT ? ec : why_set(why, ec, ec == EC_MISSING ? "there is no certificate in PEM" : "out of memory");
 }
 
 enum ec tls_store_new(struct slice pem, struct tls_store **out, struct why *why)
 {
 	struct tls_store *store = calloc(1, sizeof *store);
 	X509_STORE *certificates = X509_STORE_new();
-	BIO *bio = pem.len > INT32_MAX ? NULL : BIO_new_mem_buf(pem.p == NULL ? (const uint8_t *)"" : pem.p, (int)pem.len);
-	enum ec ec = EC_NO_MEMORY;
 	*out = NULL;
-	if (store != NULL && certificates != NULL && bio != NULL) {
-		*store = (struct tls_store){ .refs = 1, .store = certificates };
-		certificates = NULL;
-		ec = take_certificates(store, bio);
+	if (store == NULL || certificates == NULL) {
+		X509_STORE_free(certificates);
+		free(store);
+		return why_set(why, EC_NO_MEMORY, "out of memory");
 	}
-	BIO_free(bio);
-	X509_STORE_free(certificates);
-	if (ec != EC_OK) {
+	*store = (struct tls_store){ .refs = 1, .store = certificates };
+	enum ec ec = take_certificates(store, pem, why);
+	if (ec == EC_OK)
+		*out = store;
+	else
 		tls_store_free(store);
-		return why_set(why, ec, ec == EC_MISSING ? "there is no certificate in PEM" : "out of memory");
-	}
-	*out = store;
-	return EC_OK;
+	return ec;
 }
 
 struct tls_store *tls_store_ref(struct tls_store *store)

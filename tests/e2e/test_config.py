@@ -2,6 +2,7 @@
 
 import re
 import signal
+from pathlib import Path
 
 import pytest
 
@@ -153,6 +154,26 @@ def test_failed_reload_leaves_the_running_configuration(world, hand_pinned):
     assert re.search(r"danegate\.yaml:\d+:\d+:", answer["why"]), answer
     sent = submit(world.sender)
     wait_until(lambda: world.backend.delivered()[sent], 20, "mail to go on")
+    edge.config_file.write_text(good)
+    assert edge.reload()["ok"] is True
+
+
+def test_damaged_certificates_in_a_bundle_leave_the_running_configuration(world, hand_pinned):
+    """A worker that stopped reading there would not trust the CAs behind it, and nobody would know."""
+    edge = hand_pinned
+    good = edge.config_file.read_text()
+    block = Path("/etc/ssl/certs/ca-certificates.crt").read_text().split("-----END CERTIFICATE-----")[0] + "-----END CERTIFICATE-----\n"
+    bundle = edge.dir / "bundle.pem"
+    bundle.write_text(block + block.replace("BEGIN CERT", "BEGIN X509 CERT") + block)
+    edge.change_config({"connectors": [{"name": "far", "domains": ["far.example"], "next_hops": [{"to": "far.example:25"}],
+                                        "tls": "require", "tls_ca": str(bundle)}]})
+    answer = edge.reload()
+    assert answer["ok"] is False and f"certificate 2 in {bundle} is cut off or damaged" in answer["why"], answer
+    assert f"certificate 2 in {bundle}" in edge.show("show errors")
+    sent = submit(world.sender)
+    wait_until(lambda: world.backend.delivered()[sent], 20, "mail to go on")
+    bundle.write_text(block * 3)
+    assert edge.reload()["ok"] is True
     edge.config_file.write_text(good)
     assert edge.reload()["ok"] is True
 

@@ -74,6 +74,8 @@ def make_hosts():
              "\n_25._tcp.bogus CNAME _25._tcp.bogustlsa\n")
     servfail = "_tcp.servfail NS a.root-servers.lab.\n"
     far, _ = ca.leaf("far", [f"far.{m}.mail.lab" for m in MODES])
+    # Domains whose mail host is the edge, by a name that is not its own.
+    loops = f"itself A {EDGE}\nround.past MX 10 itself\nnext.past MX 10 itself\nnext.past MX 20 match\n"
     aliases = f"_25._tcp.far TLSA {ca.trust_record}\n" + "".join(f"alias.{m} CNAME far.{m}\n" for m in MODES)
     of = {
         "plain": Host(1, good),
@@ -89,7 +91,7 @@ def make_hosts():
         "nostarttls": Host(11, None, [good_record]),
         "cleartext": Host(12, None),
         "damaged": Host(14, good, [DAMAGED]),
-        "far": Host(15, far, lines=aliases),
+        "far": Host(15, far, lines=aliases + loops),
     }
     return of, Host(13, good, [good_record])
 
@@ -104,7 +106,7 @@ class Scene:
         others = {"mismatch.past": "mismatch", "known.mandatory": "match", "unknown.mandatory": "match"}
         domains.update(others)
         self.dns = HopDns(hosts, domains, unsigned)
-        taken = [domain_of(row, mode) for row in CELLS for mode in MODES] + [f"{name}.mail.lab" for name in others]
+        taken = [domain_of(row, mode) for row in CELLS for mode in MODES] + [f"{name}.mail.lab" for name in (*others, "round.past", "next.past")]
         self.hops = Hops([*hosts.values(), unsigned], taken)
         self.sender = FreeSender()
         self.stage = Stage(self, "test_connectors")
@@ -195,6 +197,18 @@ def test_an_exception_that_has_ended(scene):
     alarms = [x for x in edge.show("show errors").splitlines() if "past" in x and "exception" in x]
     assert alarms and all("the hop had no records" in x and "2020-01-01" in x for x in alarms), edge.show("show errors")
     assert not [x for x in edge.show("show errors").splitlines() if "a test" in x]
+
+
+def test_a_mail_host_that_is_the_edge_itself(scene):
+    """It would take the message and pass it on to itself without end. The next host is tried, as far as there is one."""
+    edge = scene.edge
+    _, heard, _ = transaction("user@round.past.mail.lab")
+    assert heard == "451 4.4.6"
+    wait_until(lambda: [r["refused"] for r in edge.json("show report")["rows"] if r["domain"] == "round.past.mail.lab"] ==
+               [{"hop_loop": 1}], 10, "the report to say why")
+    message_id, heard, _ = transaction("user@next.past.mail.lab")
+    assert heard.startswith("250"), heard
+    wait_until(lambda: scene.hops.copies(message_id) == {"user@next.past.mail.lab": 1}, 20, "the message at the next host")
 
 
 def test_dry_run(scene, outcomes):

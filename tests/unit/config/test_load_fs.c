@@ -147,6 +147,15 @@ static const struct {
 	  "certificate 2 in " },
 	{ "CA is damaged", CONFIG_FOR_DANEGATE, GOOD GOOD_IDENTITY "connectors:\n  - name: a\n    domains: [a.b]\n    next_hops: [{to: mx}]\n    tls: require\n    tls_ca: %s/damaged.pem\n", "11:13: connectors.tls_ca: ",
 	  "certificate 1 in " },
+	{ "one in the middle is damaged", CONFIG_FOR_DANEGATE, GOOD GOOD_IDENTITY "connectors:\n  - name: a\n    domains: [a.b]\n    next_hops: [{to: mx}]\n    tls: require\n    tls_ca: %s/middle.pem\n", "11:13: connectors.tls_ca: ",
+	  "certificate 2 in " },
+	{ "the BEGIN of one in the middle is damaged", CONFIG_FOR_DANEGATE, GOOD GOOD_IDENTITY "connectors:\n  - name: a\n    domains: [a.b]\n    next_hops: [{to: mx}]\n    tls: require\n    tls_ca: %s/begin.pem\n", "11:13: connectors.tls_ca: ",
+	  "certificate 2 in " },
+	{ "the END of one in the middle is damaged", CONFIG_FOR_DANEGATE, GOOD GOOD_IDENTITY "connectors:\n  - name: a\n    domains: [a.b]\n    next_hops: [{to: mx}]\n    tls: require\n    tls_ca: %s/end.pem\n", "11:13: connectors.tls_ca: ",
+	  "certificate 2 in " },
+	{ "one of the old name", CONFIG_FOR_DANEGATE, GOOD GOOD_IDENTITY "mta_sts: {ca: %s/x509.pem}\n", NULL, NULL },
+	{ "one of the old name is damaged", CONFIG_FOR_DANEGATE, GOOD GOOD_IDENTITY "mta_sts: {ca: %s/old.pem}\n", "6:15: mta_sts.ca: ", "certificate 2 in " },
+	{ "CA is a FIFO", CONFIG_FOR_DANEGATE, GOOD GOOD_IDENTITY "mta_sts: {ca: %s/fifo}\n", "6:15: mta_sts.ca: ", "/fifo is not a regular file; name a file" },
 	{ "a connector's CA is nothing to tlsa-sync", CONFIG_FOR_TLSA_SYNC,
 	  GOOD GOOD_SYNC "connectors: [{name: a, domains: [a.b], next_hops: [{to: mx}], tls: require, tls_ca: /gone}]\n", NULL, NULL },
 	{ "CA of policy hosts", CONFIG_FOR_DANEGATE, GOOD GOOD_IDENTITY "mta_sts: {ca: %s/ca.pem, cache_dir: %s/policies}\n", NULL, NULL },
@@ -222,6 +231,7 @@ static int set_up(void **state)
 {
 	(void)state;
 	(void)snprintf(dir, sizeof dir, "/tmp/danegate-load-XXXXXX");
+	alarm(50); /* whoever waits for the FIFO dies, instead of standing still */
 	if (mkdtemp(dir) == NULL)
 		return 1;
 	make_dir("state", 0700);
@@ -238,6 +248,15 @@ static int set_up(void **state)
 	put("key.pem", "-----BEGIN PRIVATE KEY-----\nMIIB\n-----END PRIVATE KEY-----\n", 0600);
 	put("cut.pem", PEM("MIIB\n") "-----BEGIN CERTIFICATE-----\nMIIB\n", 0644);
 	put("damaged.pem", PEM("MII!\n"), 0644);
+	put("middle.pem", PEM("MIIB\n") PEM("MII\n") PEM("MIID\n"), 0644);
+	put("begin.pem", PEM("MIIB\n") "----BEGIN CERTIFICATE-----\nMIIC\n-----END CERTIFICATE-----\n" PEM("MIID\n"), 0644);
+	put("end.pem", PEM("MIIB\n") "-----BEGIN CERTIFICATE-----\nMIIC\n-----END CERTIFICATE----\n" PEM("MIID\n"), 0644);
+	put("old.pem", PEM("MIIB\n") "-----BEGIN X509 CERTIFICATE-----\nMII\n-----END X509 CERTIFICATE-----\n", 0644);
+	put("x509.pem", "-----BEGIN X509 CERTIFICATE-----\nMIIB\n-----END X509 CERTIFICATE-----\n", 0644);
+	char fifo[128];
+	(void)snprintf(fifo, sizeof fifo, "%s/fifo", dir);
+	if (mkfifo(fifo, 0644) != 0)
+		return 1;
 	put("short", "MDEyMw==\n", 0600);
 	return 0;
 }

@@ -344,7 +344,7 @@ static void link_open(struct rig *r)
 	struct backend_client client = { .addr = SLICE_LIT("2001:db8::7"), .port = 4711, .helo = smtp_session_helo(r->s),
 	                                 .id = SLICE_LIT("id1"), .esmtp = true };
 	struct backend_setup setup = { SLICE_LIT("edge.test"), r->setup->xclient ? &client : NULL,
-	                               r->setup->xforward ? &client : NULL, lmtp, r->setup->tls };
+	                               r->setup->xforward ? &client : NULL, lmtp, r->setup->tls, { 0 } };
 	r->b = backend_new(&setup);
 	assert_non_null(r->b);
 	note(r->out->backend, sizeof r->out->backend, "(");

@@ -8,7 +8,7 @@
 #include "tests/unit/unit.h"
 
 #define HOP(more)                                                                                                             \
-	"{\"name\":\"mx.test\",\"port\":25,\"path\":\"\",\"priority\":10,\"preference\":5,\"weight\":1,\"tls\":\"must\","     \
+	"{\"name\":\"mx.test\",\"port\":25,\"path\":\"\",\"priority\":10,\"preference\":5,\"weight\":1,\"mx\":true,\"tls\":\"must\"," \
 	"\"verify\":\"dane\",\"sts\":false,\"sts_listed\":false,\"addresses\":[\"192.0.2.1\",\"2001:db8::1\"],"               \
 	"\"names\":[\"mx.test\",\"test\"],\"records\":[\"03010100ff\"]" more "}"
 #define ROUTE(hops) "{\"do\":\"route\",\"route\":7,\"ttl_ms\":300000,\"sts_mode\":\"none\",\"hops\":[" hops "]}"
@@ -35,6 +35,7 @@ static void reads_all(void **state)
 	assert_int_equal(r->num_hops, 1);
 	const struct route_hop *h = &r->hops[0];
 	assert_string_equal(h->name, "mx.test");
+	assert_true(h->mx);
 	assert_int_equal(h->num_addresses, 2);
 	char text[ADDRESS_TEXT_SIZE];
 	address_print(text, &h->addresses[1]);
@@ -77,6 +78,8 @@ static const struct {
 	{ "\"name\":\"mx.test\"", "\"name\":\"m\\u00fc.test\"", EC_SYNTAX },
 	{ "\"name\":\"mx.test\"", "\"name\":5", EC_SYNTAX },
 	{ "\"port\":25", "\"port\":0", EC_SYNTAX },
+	{ "\"mx\":true,", "", EC_SYNTAX },
+	{ "\"mx\":true", "\"mx\":1", EC_SYNTAX },
 	{ "\"port\":25", "\"port\":65536", EC_LIMIT },
 	{ "\"port\":25", "\"port\":25.0", EC_SYNTAX },
 	{ "\"path\":\"\"", "\"path\":\"/run/x\"", EC_SYNTAX }, /* a socket with a port and addresses */
@@ -206,6 +209,7 @@ static void refusals(void **state)
 	static const enum smtp_reply_id ids[] = {
 		SMTP_R_HOP_NO_STARTTLS, SMTP_R_HOP_EXPIRED, SMTP_R_HOP_TLSA, SMTP_R_HOP_DNSSEC, SMTP_R_HOP_NAME, SMTP_R_HOP_TRUST,
 		SMTP_R_HOP_STS, SMTP_R_HOP_DNS, SMTP_R_HOP_BUSY, SMTP_R_HOP_NO_HOST, SMTP_R_HOP_NULL_MX, SMTP_R_NO_ROUTE,
+		SMTP_R_HOP_LOOP,
 	};
 	for (size_t i = 0; i < NUM(ids); i++) {
 		struct route *r = NULL, *again = NULL;

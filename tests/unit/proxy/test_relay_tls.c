@@ -104,6 +104,44 @@ static void test_modes(void **state)
 	lost(b, SMTP_WHY_HOP_NO_STARTTLS);
 }
 
+/* Who greets with our own name is ourselves, and a message would go round and round: RFC 5321 5.1. */
+static void test_ourselves(void **state)
+{
+	static const struct {
+		const char *own, *greeting;
+		bool loop;
+	} rows[] = {
+		{ "edge.test", "220 edge.test ESMTP\r\n", true },
+		{ "edge.test", "220 edge.test\r\n", true },
+		{ "edge.test", "220 EDGE.Test. hello\r\n", true },
+		{ "Edge.test.", "220 edge.test ESMTP\r\n", true },
+		{ "edge.test", "220-edge.test ESMTP\r\n220 go on\r\n", true },
+		{ "edge.test", "220-hello\r\n220 edge.test\r\n", false },
+		{ "edge.test", "220 edge.test.example ESMTP\r\n", false },
+		{ "edge.test", "220 my.edge.test ESMTP\r\n", false },
+		{ "edge.test", "220 mta edge.test\r\n", false },
+		{ "edge.test", "220 \r\n", false },
+		{ "edge.test", "220\r\n", false },
+		{ "", "220 edge.test ESMTP\r\n", false }, /* the operator named it */
+		{ "", "220 . ESMTP\r\n", false },
+	};
+	(void)state;
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		const struct backend_setup setup = { .hostname = SLICE_LIT("edge.test"), .own_name = slice_str(rows[i].own) };
+		struct backend *b = backend_new(&setup);
+		assert_non_null(b);
+		feed(b, rows[i].greeting);
+		if (rows[i].loop) {
+			lost(b, SMTP_WHY_HOP_LOOP);
+			continue;
+		}
+		assert_output(b, "EHLO edge.test\r\n");
+		assert_quiet(b);
+		backend_free(b);
+	}
+	assert_int_equal(smtp_reply_lost(SMTP_WHY_HOP_LOOP), SMTP_R_HOP_LOOP);
+}
+
 static void test_refused(void **state)
 {
 	static const struct {
@@ -381,6 +419,7 @@ int main(void)
 		cmocka_unit_test(test_modes),       cmocka_unit_test(test_refused), cmocka_unit_test(test_injection),
 		cmocka_unit_test(test_inside),      cmocka_unit_test(test_client_info), cmocka_unit_test(test_endless),
 		cmocka_unit_test(test_ends),        cmocka_unit_test(test_lmtp),
+		cmocka_unit_test(test_ourselves),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -233,7 +233,7 @@ static const struct {
 	  "a.test:25 10/10 may any 192.0.2.1\nc.test:25 10/10 may any 192.0.2.3\nb.test:25 10/20 may any 192.0.2.2\n" },
 	{ "we are the second best: only the best", { "example.test MX secure 5 a.test, 10 EDGE.example.test, 10 b.test, 20 c.test", "a.test A secure 192.0.2.1", NULL },
 	  "a.test:25 10/5 may any 192.0.2.1\n" },
-	{ "we are as good as the best", { "example.test MX secure 5 a.test, 5 edge.example.test", "a.test A secure 192.0.2.1", NULL }, "refused HOP_DNS\n" },
+	{ "we are as good as the best", { "example.test MX secure 5 a.test, 5 edge.example.test", "a.test A secure 192.0.2.1", NULL }, "refused HOP_LOOP\n" },
 	{ "a damaged MX is nobody", { "example.test MX secure #00, 10 mx1.example.test", MX1_A, NULL }, PLAIN },
 	{ "an MX that can be no host", { "example.test MX secure 10 a\\032b.test", NULL }, "refused HOP_NO_HOST\n" },
 	{ "addresses by turns",
@@ -447,6 +447,12 @@ static void several_next_hops(void **state)
 	dns.lines = lines;
 	expect("by priority", c, &dns,
 	       "b.test:2525 20/0 may any 192.0.2.2\n2001:db8::9:25 30/0 may any 2001:db8::9\n/run/mail 40/0 may any\nmx1.example.test:25 50/10 may any 192.0.2.1\n");
+	/* Which of them DNS found is kept: those may be ourselves. */
+	struct route *r = route_for(c, &dns, "example.test");
+	assert_int_equal(r->num_hops, 4);
+	for (unsigned i = 0; i < r->num_hops; i++)
+		assert_int_equal(r->hops[i].mx, strcmp(r->hops[i].name, "mx1.example.test") == 0);
+	route_free(r);
 }
 
 static void times(void **state)

@@ -130,6 +130,7 @@ static void test_rows(void **state)
 		{ SMTP_R_HOP_NO_HOST, "550 5.1.2 ", "mail host" },
 		{ SMTP_R_HOP_NULL_MX, "556 5.1.10 ", "RFC 7505" },
 		{ SMTP_R_HOP_BUSY, "451 4.3.2 ", "try again" },
+		{ SMTP_R_HOP_LOOP, "451 4.4.6 ", "come back" }, /* RFC 3463 3.5: routing loop detected */
 	};
 	(void)state;
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {

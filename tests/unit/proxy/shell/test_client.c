@@ -398,6 +398,24 @@ static void test_stores(void **state)
 	assert_int_equal(tls_store_new(bytes_slice(&two), &store, NULL), EC_OK);
 	assert_int_equal(tls_store_num(store), 1);
 	assert_int_equal(tls_store_num(world.all), 4);
+	/* One that is damaged: those behind it must not be missing without a word. */
+	static const char *const damaged[] = {
+		"-----BEGIN CERTIFICATE-----\nAAA\n-----END CERTIFICATE-----\n", "-----BEGIN CERTIFICATE-----\nA: B\n\nAAAA\n-----END CERTIFICATE-----\n",
+		"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE----\n",  "----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+		"-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n",        "-----BEGIN X509 CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+	};
+	for (size_t i = 0; i < sizeof damaged / sizeof *damaged; i++) {
+		struct bytes three = { 0 };
+		struct tls_store *none = NULL;
+		struct why why = { 0 };
+		assert_int_equal(bytes_append(&three, bytes_slice(&world.good.chain)), EC_OK);
+		assert_int_equal(bytes_append(&three, slice_str(damaged[i])), EC_OK);
+		assert_int_equal(bytes_append(&three, bytes_slice(&world.other.chain)), EC_OK);
+		assert_int_equal(tls_store_new(bytes_slice(&three), &none, &why), EC_CORRUPT);
+		assert_null(none);
+		assert_non_null(strstr(why.text, "certificate 2 "));
+		bytes_fini(&three);
+	}
 	/* A client keeps it alive. */
 	struct server s;
 	static const char *const names[] = { "mx1.example.org" };

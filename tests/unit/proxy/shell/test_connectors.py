@@ -50,7 +50,7 @@ def connector(name="store", to=(), domains=("*",), **more):
 def hop(backend, **more):
     host, port = backend.address.split(":")
     return {"name": "mx1.example.org", "port": int(port), "priority": 10, "preference": 0, "weight": 1, "addresses": [host], "path": "",
-            "tls": "none", "verify": "any", "names": [], "records": [], "sts": False, "sts_listed": False, **more}
+            "tls": "none", "verify": "any", "names": [], "records": [], "mx": True, "sts": False, "sts_listed": False, **more}
 
 
 class Case(unittest.TestCase):
@@ -409,6 +409,18 @@ class Routes(Case):
         self.begin_mx()
         self.assertIn("4.7.324", self.recipient("b@d1.example", hops=[bad]).expect(451))
         self.recipient("b@d2.example", hops=[bad, hop(good, preference=20)]).expect(250)
+
+    def test_a_host_that_is_ourselves(self):
+        ourselves, good = Backend(greeting="220 MX1.example.org. ESMTP"), Backend()
+        self.begin_mx()
+        client = self.recipient("b@d1.example", hops=[hop(ourselves)])
+        self.assertIn("4.4.6", client.expect(451))
+        self.worker.ledger("out", "d1.example", {"hop_loop": 1})
+        self.assertFalse(ourselves.commands)
+        # The next one may be somebody else.
+        self.recipient("b@d2.example", hops=[hop(ourselves), hop(good, preference=20)]).expect(250)
+        # A hop that the operator named may greet as it likes.
+        self.recipient("b@d3.example", hops=[hop(ourselves, mx=False)]).expect(250)
 
     def test_two_domains_of_one_connector(self):
         store = Backend()
