@@ -108,6 +108,15 @@ static int64_t held_until(const struct world *w, const struct span *s)
 	return to + w->stale_ms > until ? to + w->stale_ms : until;
 }
 
+/* An edit by hand that nobody could see yet; or what our update made of one, which it left as broken as it was. */
+static bool unseen_edit(const struct world *w, unsigned version, unsigned in)
+{
+	const struct version *v = &w->versions[version];
+	if (v->seen_at != 0 || version == 0)
+		return false;
+	return v->by_hand || (!accepts(w, v - 1, in, w->instances[in].presented) && unseen_edit(w, version - 1, in));
+}
+
 /* A sender whose set does not match: whose doing is it? */
 static void mismatch(struct world *w, const struct span *s, unsigned in)
 {
@@ -115,7 +124,7 @@ static void mismatch(struct world *w, const struct span *s, unsigned in)
 	/* who was told that there is no record does not defer */
 	if (v->forgiven && (v->set.num == 0 || s->to == INT64_MAX || w->stale_ms > 0 || w->check_signatures || w->t < s->to + w->exposure_ms))
 		return;
-	if (v->by_hand && v->seen_at == 0) {
+	if (unseen_edit(w, s->version, in)) {
 		v->excused = true;
 		w->num_excused++;
 		return;

@@ -118,7 +118,8 @@ struct world {
 /* world_check asks, now: does each set that any cache may hold match what each
  * instance presents, for each kind of record in it and each algorithm? The first
  * failure is kept in w->broken. A set that somebody edited by hand, and that no server
- * has yet told the controller of, is excused and counted. Held: what a server serves or served until less
+ * has yet told the controller of, is excused and counted; so is what an update of ours leaves as broken as such an edit
+ * had made it. Held: what a server serves or served until less
  * than two TTLs ago (a resolver, and a sender that keeps it for as long again).
  *
  * A TTL that somebody set by hand counts as soon as one answer that had it is in the journal: an answer with that
