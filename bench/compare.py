@@ -76,8 +76,10 @@ def with_cpu(peer, **options):
 
 
 class Plan:
+    """How much of each: medians of five rounds say more than one long round, in which slow peers take minutes."""
+
     def __init__(self, quick):
-        self.n = (lambda x, least=1: max(x // 5, least)) if quick else (lambda x, least=1: x)
+        self.n = lambda x, least=1: max(x // (10 if quick else 5), least)
         self.rounds = 3 if quick else 5
         self.idle = 4000 if quick else 9500
         self.crowd = 8000 if quick else 19000
