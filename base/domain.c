@@ -142,3 +142,8 @@ enum ec domain_fold(struct slice domain, char out[DOMAIN_MAX + 1], size_t *out_l
 	out[*out_len] = '\0';
 	return ec;
 }
+
+struct slice domain_without_dot(struct slice name)
+{
+	return name.len > 0 && name.p[name.len - 1] == '.' ? slice_first(name, name.len - 1) : name;
+}

@@ -18,4 +18,7 @@ enum { DOMAIN_LABEL_MAX = 63, DOMAIN_MAX = 253 };
  * a label would have more than 63 octets or the domain more than 253. */
 enum ec domain_fold(struct slice domain, char out[DOMAIN_MAX + 1], size_t *out_len) MUST_CHECK;
 
+/* domain_without_dot leaves out the last dot of an absolute name; borrowed from `name`. */
+struct slice domain_without_dot(struct slice name);
+
 #endif

@@ -8,6 +8,8 @@
 #include <stdint.h>
 #include <stdlib.h>
 
+#include "base/domain.h"
+
 struct names_node {
 	size_t refs;
 	size_t num; /* of names in and below this node */
@@ -35,11 +37,6 @@ static uint8_t lower(uint8_t c)
 	return c >= 'A' && c <= 'Z' ? (uint8_t)(c + 32) : c;
 }
 
-static struct slice without_dot(struct slice name)
-{
-	return name.len > 0 && name.p[name.len - 1] == '.' ? slice_first(name, name.len - 1) : name;
-}
-
 static int compare(struct slice name, const char *own)
 {
 	for (size_t i = 0; i < name.len; i++) {
@@ -63,7 +60,7 @@ static uint32_t rank_of(const char *name)
 
 enum ec names_canonical(struct slice name, char *out, size_t size)
 {
-	name = without_dot(name);
+	name = domain_without_dot(name);
 	if (name.len >= size)
 		return EC_NO_SPACE;
 	for (size_t i = 0; i < name.len; i++)
@@ -194,7 +191,7 @@ size_t names_num(const struct names *n)
 
 struct names_item *names_find(const struct names *n, struct slice name)
 {
-	name = without_dot(name);
+	name = domain_without_dot(name);
 	const struct names_node *at = n->root;
 	while (at != NULL) {
 		int d = compare(name, at->item->name);
@@ -240,7 +237,7 @@ enum ec names_put(struct names *n, struct names_item *item)
 
 enum ec names_remove(struct names *n, struct slice name)
 {
-	return names_find(n, name) == NULL ? EC_OK : take(&n->root, without_dot(name));
+	return names_find(n, name) == NULL ? EC_OK : take(&n->root, domain_without_dot(name));
 }
 
 struct names names_copy(const struct names *n)

@@ -79,7 +79,7 @@ class Plan:
     """How much of each: medians of five rounds say more than one long round, in which slow peers take minutes."""
 
     def __init__(self, quick):
-        self.n = lambda x, least=1: max(x // (10 if quick else 5), least)
+        self.n = lambda x: x // 2 if quick else x
         self.rounds = 3 if quick else 5
         self.idle = 4000 if quick else 9500
         self.crowd = 8000 if quick else 19000
@@ -89,48 +89,48 @@ class Plan:
 # Each row: what it measures -> {name of a number: value} of one round for one peer.
 
 def handshake(peer, plan):
-    n = plan.n(3000)
+    n = plan.n(600)
     return {"cpu": with_cpu(peer, clients=8, sessions=n, messages=0)["cpu_s"] / n * 1000}
 
 
 def one_per_session(peer, plan):
-    n = plan.n(3000)
+    n = plan.n(600)
     return {"cpu": with_cpu(peer, clients=8, sessions=n, messages=1)["cpu_s"] / n * 1000}
 
 
 def ten_per_session(peer, plan):
-    n = plan.n(1000)
+    n = plan.n(200)
     return {"cpu": with_cpu(peer, clients=8, sessions=n, messages=10)["cpu_s"] / n * 100}
 
 
 def rate_one(peer, plan):
-    r = Load(peer, clients=64, sessions=plan.n(3000), messages=1).run()
+    r = Load(peer, clients=64, sessions=plan.n(600), messages=1).run()
     return {"rate": r["messages"] / r["seconds"]}
 
 
 def rate_ten(peer, plan):
-    r = Load(peer, clients=64, sessions=plan.n(1500), messages=10).run()
+    r = Load(peer, clients=64, sessions=plan.n(300), messages=10).run()
     return {"rate": r["messages"] / r["seconds"]}
 
 
 def bulk(peer, plan):
-    r = with_cpu(peer, clients=4, sessions=plan.n(16, 4), messages=4, size=10_000_000)
+    r = with_cpu(peer, clients=4, sessions=4, messages=4, size=10_000_000)
     octets = r["messages"] * r["text_octets"]
     return {"MB/s": octets / r["seconds"] / 1e6, "cpu/GB": r["cpu_s"] / octets * 1e9}
 
 
 def unloaded(peer, plan):
-    return {"p50": Load(peer, clients=1, sessions=plan.n(500), messages=1).run()["session_ms"]["p50"]}
+    return {"p50": Load(peer, clients=1, sessions=plan.n(100), messages=1).run()["session_ms"]["p50"]}
 
 
 def beside_idle(peer, plan):
     with Load(peer, mode="idle", clients=64, sessions=plan.idle, messages=1):
-        return {"p99": Load(peer, clients=1, sessions=plan.n(500), messages=1).run()["session_ms"]["p99"]}
+        return {"p99": Load(peer, clients=1, sessions=plan.n(100), messages=1).run()["session_ms"]["p99"]}
 
 
 def beside_slow(peer, plan):
     with Load(peer, mode="slow", clients=64, sessions=plan.slow, messages=1):
-        return {"p99": Load(peer, clients=1, sessions=plan.n(500), messages=1).run()["session_ms"]["p99"]}
+        return {"p99": Load(peer, clients=1, sessions=plan.n(100), messages=1).run()["session_ms"]["p99"]}
 
 
 def memory(peer, plan):
@@ -222,8 +222,8 @@ def roll(dns, ours, plan):
     first = edge.control(do="report")["identities"][0]["active"]
     second = edge.control(do="prepare", identity="mx1.example.lab")["generation"]["number"]
     dns.write_tlsa("mx1.example.lab", edge.records())
-    quiet = Load(ours, clients=16, sessions=plan.n(10000), messages=1).run()
-    load = subprocess.Popen(Load(ours, clients=16, sessions=plan.n(10000), messages=1).argv, stdout=subprocess.PIPE, text=True)
+    quiet = Load(ours, clients=16, sessions=plan.n(4000), messages=1).run()
+    load = subprocess.Popen(Load(ours, clients=16, sessions=plan.n(4000), messages=1).argv, stdout=subprocess.PIPE, text=True)
     swaps, want = 0, second
     while load.poll() is None:
         answer = edge.control(do="swap", identity="mx1.example.lab", generation=want)

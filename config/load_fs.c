@@ -125,11 +125,6 @@ static void check_readable(struct check *c, const char *key, struct config_mark 
 		complain(c, ec, mark, key, &why);
 }
 
-static bool blank(uint8_t c)
-{
-	return c == ' ' || c == '\t' || c == '\n' || c == '\r';
-}
-
 static void check_ca(struct check *c, const char *key, struct config_mark mark, const char *path)
 {
 	struct why why = { 0 };
@@ -335,9 +330,9 @@ enum ec config_load_tsig(const struct config *cfg, struct secret *out, struct wh
 	if (ec != EC_OK)
 		goto out;
 	struct slice s = bytes_slice(&text);
-	while (s.len > 0 && blank(s.p[0]))
+	while (s.len > 0 && pem_is_blank(s.p[0]))
 		s = slice_from(s, 1);
-	while (s.len > 0 && blank(s.p[s.len - 1]))
+	while (s.len > 0 && pem_is_blank(s.p[s.len - 1]))
 		s.len--;
 	if (s.len == 0)
 		ec = why_set(why, EC_SYNTAX, "%s is empty; write the secret in base64 into it", path);

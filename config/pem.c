@@ -17,7 +17,7 @@ bool pem_is_base64(struct slice s)
 	return s.len % 4 == 0;
 }
 
-static bool blank(uint8_t c)
+bool pem_is_blank(uint8_t c)
 {
 	return c == ' ' || c == '\t' || c == '\n' || c == '\r';
 }
@@ -46,7 +46,7 @@ static enum ec take_body(struct pem *p, struct slice body)
 {
 	bytes_consume(&p->body, bytes_len(&p->body));
 	for (size_t i = 0; i < body.len; i++)
-		if (!blank(body.p[i]) && bytes_append(&p->body, slice_of(body.p + i, 1)) != EC_OK)
+		if (!pem_is_blank(body.p[i]) && bytes_append(&p->body, slice_of(body.p + i, 1)) != EC_OK)
 			return EC_NO_MEMORY;
 	return bytes_len(&p->body) > 0 && pem_is_base64(bytes_slice(&p->body)) ? EC_OK : EC_CORRUPT;
 }

@@ -26,7 +26,8 @@ void pem_fini(struct pem *p);
  * EC_CORRUPT, EC_SYNTAX (none), EC_NO_MEMORY; `why` names the file, and the certificate by its number. */
 enum ec pem_check(const char *path, struct slice text, struct why *why) MUST_CHECK;
 
-/* pem_is_base64: digits in fours, the last ones perhaps "=" (RFC 4648 4); nothing is, too. */
+/* pem_is_blank: may it stand between the digits? pem_is_base64: digits in fours, the last ones perhaps "=" (RFC 4648 4); nothing is, too. */
+bool pem_is_blank(uint8_t c);
 bool pem_is_base64(struct slice s);
 
 #endif

@@ -136,8 +136,11 @@ int64_t age_unaware_ms(const struct facts *f)
 		for (size_t i = 0; move->swap_asked.count_ms != 0 && i < f->num_keys; i++) {
 			const struct fact_key *k = &f->keys[i];
 			int d = k->instance == move->instance && k->generation == move->to ? facts_digest(f, k->spki_sha256) : -1;
-			if (d >= 0 && added_before(f, f->digests[d].known) && f->digests[d].known.count_ms + ROLLOVER_LATE_MS > until)
-				until = f->digests[d].known.count_ms + ROLLOVER_LATE_MS;
+			if (d < 0 || !added_before(f, f->digests[d].known))
+				continue;
+			int64_t settled = f->digests[d].known.count_ms + ROLLOVER_LATE_MS;
+			if (settled > until)
+				until = settled;
 		}
 	}
 	return until;

@@ -1,12 +1,11 @@
-/* The resolvers of servers stand in a list, the one asked last at its head. One that is warm may have a context; when there are too
- * many of these, the one that was not asked for the longest forgets its own. */
+/* The resolvers of servers stand in a list, the one asked last at its head. One that is warm may have a
+ * context; when there are too many of these, the one that was not asked for the longest forgets its own. */
 #include "tlsa-sync/askers_uv.h"
 
 #include <assert.h>
 #include <stdlib.h>
 
 #include "base/address.h"
-#include "tlsa-sync/policy.h"
 
 struct asker {
 	struct askers *all;

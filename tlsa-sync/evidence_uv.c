@@ -1,5 +1,5 @@
-/* Each of the two waits for its turn first. evidence_find: zone_find -> A and AAAA of the identity (unless configured) -> DS of each
- * zone -> zones, found. evidence_look: for each hop of the alias chain and each address of each
+/* Each of the two waits for its turn first. evidence_find: zone_find -> A and AAAA of the identity (unless
+ * configured) -> DS of each zone -> zones, found. evidence_look: for each hop of the alias chain and each address of each
  * server of its zone one task, with four questions under way at once: TLSA raw,
  * SOA raw, DNSKEY raw, TLSA validated through that server. A task that has its four outcomes
  * is judged; a server whose tasks are all judged is reported; after the last

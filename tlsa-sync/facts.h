@@ -153,8 +153,8 @@ struct fact_digest {
 	struct stamp added[FORM_NUM];   /* when its record was last ordered into the zone; never: 0 */
 	struct stamp deleted[FORM_NUM]; /* when it was last ordered away; never: 0 */
 	struct stamp cleared[FORM_NUM]; /* when an order like that was last sent that the primary accepted */
-	struct wall old_signature;   /* the last expiry of any signature over a set that does not serve it, and of the first seen over
-	                              * one that does: the former one may have been made until then */
+	struct wall old_signature;   /* the last expiry of any signature over a set that does not serve it, and of the
+	                              * first seen over one that does: the former one may have been made until then */
 	int64_t old_signature_count_ms; /* the same on the counted clock */
 	struct wall signed_until;    /* the last expiry of any signature over a set with a record of it */
 	int64_t signed_count_ms;     /* the same on the counted clock */

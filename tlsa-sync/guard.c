@@ -339,22 +339,31 @@ static bool spares_used(const struct facts *f, const struct tlsa_set *deletes)
 	return true;
 }
 
+static bool swapped_to(const struct facts *f, const struct fact_key *k)
+{
+	for (size_t i = 0; i < f->roll.num_moves; i++) {
+		const struct fact_move *m = &f->roll.moves[i];
+		if (m->instance == k->instance && m->to == k->generation && m->swap_asked.count_ms != 0)
+			return true;
+	}
+	return false;
+}
+
 /* An update that was sent before a key in use was known may yet put others' records into the zone: not into one without
  * that key's. */
 static enum ec check_unaware(const struct facts *f, struct stamp now, struct why *why)
 {
 	for (size_t i = 0; i < f->num_keys; i++) {
 		int d = facts_digest(f, f->keys[i].spki_sha256);
-		bool swapped = false, older = false;
-		for (size_t m = 0; m < f->roll.num_moves; m++)
-			swapped = swapped || (f->roll.moves[m].instance == f->keys[i].instance && f->roll.moves[m].swap_asked.count_ms != 0 &&
-			                      f->roll.moves[m].to == f->keys[i].generation);
-		for (size_t o = 0; d >= 0 && o < f->num_digests; o++)
-			older = older || (f->digests[o].known.count_ms < f->digests[d].known.count_ms &&
-			                  (f->digests[o].added[0].count_ms != 0 || f->digests[o].added[1].count_ms != 0));
-		if (swapped && older && now.count_ms < f->digests[d].known.count_ms + ROLLOVER_LATE_MS)
-			return why_set(why, EC_INVARIANT, "an update sent before the key in use was known may still take effect: its record "
-			               "stays");
+		if (d < 0 || !swapped_to(f, &f->keys[i]) || now.count_ms >= f->digests[d].known.count_ms + ROLLOVER_LATE_MS)
+			continue;
+		for (size_t o = 0; o < f->num_digests; o++) {
+			const struct fact_digest *older = &f->digests[o];
+			if (older->known.count_ms < f->digests[d].known.count_ms &&
+			    (older->added[0].count_ms != 0 || older->added[1].count_ms != 0))
+				return why_set(why, EC_INVARIANT,
+				               "an update sent before the key in use was known may still take effect: its record stays");
+		}
 	}
 	return EC_OK;
 }

@@ -350,8 +350,9 @@ static bool forms_wait(struct decide *c)
 		}
 	}
 	int64_t end = c->f->forms.since.count_ms + (2 * (int64_t)age_ttl_s(c->f, c->p) + c->p->cache_margin_s) * 1000;
-	if (age_unaware_ms(c->f) > end)
-		end = age_unaware_ms(c->f);
+	int64_t unaware = age_unaware_ms(c->f);
+	if (unaware > end)
+		end = unaware;
 	if (end <= c->now.count_ms)
 		return false;
 	words_until(until, c->now, end - c->now.count_ms);

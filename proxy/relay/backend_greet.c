@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "base/domain.h"
 #include "proxy/relay/backend_int.h"
 
 /* Behind XCLIENT we speak as the client, and the backend's rules about HELO
@@ -71,11 +72,6 @@ static void on_ehlo(struct backend *b)
 	}
 }
 
-static struct slice without_dot(struct slice name)
-{
-	return name.len > 0 && name.p[name.len - 1] == '.' ? slice_first(name, name.len - 1) : name;
-}
-
 /* RFC 5321 4.2: what comes first in a greeting is the name of who greets. */
 static bool is_ourselves(const struct backend *b)
 {
@@ -83,7 +79,7 @@ static bool is_ourselves(const struct backend *b)
 	const uint8_t *blank = name.len > 0 ? memchr(name.p, ' ', name.len) : NULL;
 	if (blank != NULL)
 		name = slice_first(name, (size_t)(blank - name.p));
-	return b->own_name[0] != '\0' && slice_eq_nocase(without_dot(name), without_dot(slice_str(b->own_name)));
+	return b->own_name[0] != '\0' && slice_eq_nocase(domain_without_dot(name), domain_without_dot(slice_str(b->own_name)));
 }
 
 static void on_greeting(struct backend *b)

@@ -34,7 +34,8 @@ struct tls_store;
 
 /* tls_store_new reads every certificate of a PEM text; those of a kind that can't be
  * decoded are left out, as long as one is left. Returns EC_MISSING (no usable certificate),
- * EC_CORRUPT (one is cut off or damaged; `why` says which: nothing of the text is used), EC_NO_MEMORY. tls_store_ref gives another reference, tls_store_free gives one back. */
+ * EC_CORRUPT (one is cut off or damaged; `why` says which: nothing of the text is used), EC_NO_MEMORY.
+ * tls_store_ref gives another reference, tls_store_free gives one back. */
 enum ec tls_store_new(struct slice pem, struct tls_store **out, struct why *why) MUST_CHECK;
 struct tls_store *tls_store_ref(struct tls_store *store);
 void tls_store_free(struct tls_store *store);

@@ -7,10 +7,9 @@
 #include "dns/zone_uv.h"
 
 #include "base/address.h"
-#include "tests/unit/unit.h"
+#include "tests/unit/self.h"
 
 #include <arpa/inet.h>
-#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -596,27 +595,15 @@ static void look_ups_end_in_time(void **state)
 	uv_run(&loop, UV_RUN_DEFAULT);
 }
 
-/* What this process has in a folder of /proc/self: threads, or descriptors. */
-static unsigned count_of(const char *folder)
-{
-	unsigned n = 0;
-	DIR *d = opendir(folder);
-	assert_non_null(d);
-	for (struct dirent *e = readdir(d); e != NULL; e = readdir(d))
-		n += e->d_name[0] != '.';
-	assert_int_equal(closedir(d), 0);
-	return n;
-}
-
 /* libunbound's thread and memory: only while something is asked, and shortly after. */
 static void an_idle_resolver_holds_nothing(void **state)
 {
 	(void)state;
 	struct dns_name name = name_of("example.org");
-	unsigned threads = count_of("/proc/self/task"), fds = count_of("/proc/self/fd");
+	unsigned threads = self_count("/proc/self/task"), fds = self_count("/proc/self/fd");
 	for (int asked = 0; asked < 2; asked++) {
 		struct secure *s = secure_with_server();
-		assert_true(count_of("/proc/self/fd") > fds);
+		assert_true(self_count("/proc/self/fd") > fds);
 		struct secured r = { 0 };
 		server.manner = SAYS_SERVFAIL;
 		if (asked)
@@ -624,13 +611,13 @@ static void an_idle_resolver_holds_nothing(void **state)
 		uv_run(&loop, UV_RUN_DEFAULT);
 		assert_int_equal(r.calls, asked);
 		uv_ref((uv_handle_t *)&server.udp); /* a loop that goes on, as a daemon's does */
-		for (uint64_t end = uv_hrtime() + UINT64_C(60000000000); count_of("/proc/self/fd") > fds && uv_hrtime() < end;) {
+		for (uint64_t end = uv_hrtime() + UINT64_C(60000000000); self_count("/proc/self/fd") > fds && uv_hrtime() < end;) {
 			(void)uv_run(&loop, UV_RUN_NOWAIT);
 			(void)usleep(10000);
 		}
 		uv_unref((uv_handle_t *)&server.udp);
-		assert_int_equal(count_of("/proc/self/fd"), fds);
-		assert_int_equal(count_of("/proc/self/task"), threads);
+		assert_int_equal(self_count("/proc/self/fd"), fds);
+		assert_int_equal(self_count("/proc/self/task"), threads);
 		/* and it can be asked again */
 		assert_int_equal(secure_ask(s, &name, DNS_TLSA, 60000, on_secured, &r, NULL, NULL), EC_OK);
 		uv_run(&loop, UV_RUN_DEFAULT);

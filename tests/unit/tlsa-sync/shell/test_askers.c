@@ -1,17 +1,10 @@
 /* What identities share when they ask DNS: one resolver for each server and zone, few of them warm, and turns. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
-
-#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "base/address.h"
+#include "tests/unit/self.h"
 #include "tlsa-sync/askers_uv.h"
 
 static char anchor[64];
@@ -55,17 +48,6 @@ static struct asker *at(struct askers *all, const char *zone, const char *server
 	return x;
 }
 
-static unsigned descriptors(void)
-{
-	unsigned n = 0;
-	DIR *d = opendir("/proc/self/fd");
-	assert_non_null(d);
-	for (struct dirent *e = readdir(d); e != NULL; e = readdir(d))
-		n += e->d_name[0] != '.';
-	assert_int_equal(closedir(d), 0);
-	return n;
-}
-
 static void one_for_each_server_and_zone(void **state)
 {
 	(void)state;
@@ -90,7 +72,7 @@ static void few_are_warm(void **state)
 {
 	(void)state;
 	enum { NUM = 3 * ASKERS_WARM };
-	unsigned before = descriptors(), at_limit = 0;
+	unsigned before = self_count("/proc/self/fd"), at_limit = 0;
 	struct askers *all = make();
 	struct asker *made[NUM];
 	for (unsigned i = 0; i < NUM; i++) {
@@ -99,16 +81,16 @@ static void few_are_warm(void **state)
 		made[i] = at(all, zone, "192.0.2.1");
 		(void)uv_run(&loop, UV_RUN_NOWAIT);
 		if (i + 1 == ASKERS_WARM)
-			at_limit = descriptors();
+			at_limit = self_count("/proc/self/fd");
 	}
 	assert_true(at_limit > before);
-	assert_true(descriptors() <= at_limit);
+	assert_true(self_count("/proc/self/fd") <= at_limit);
 	for (unsigned i = 0; i < NUM; i++)
 		asker_back(made[i]);
 	(void)uv_run(&loop, UV_RUN_DEFAULT);
 	askers_free(all);
 	(void)uv_run(&loop, UV_RUN_DEFAULT);
-	assert_int_equal(descriptors(), before);
+	assert_int_equal(self_count("/proc/self/fd"), before);
 }
 
 /* --- turns --- */
